@@ -1,0 +1,69 @@
+"""Duplicates: which copy stays, which goes, and how alike they are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from scalekit.frames import TIERS, require, to_polars
+from scalekit.text import jaccard_pairs, words
+
+__all__ = ["exact_duplicates", "keep_order", "near_duplicates"]
+
+SCHEMA = {"item_id": pl.String, "kept_id": pl.String, "score": pl.Float64}
+
+
+def keep_order(items: pl.DataFrame) -> pl.DataFrame:
+    """Return *items* in the order in which copies are kept: best source first, then as given."""
+    if "tier" not in items.columns:
+        return items
+    rank = pl.col("tier").replace_strict({t: i for i, t in enumerate(TIERS)}, default=len(TIERS))
+    return items.sort(rank, maintain_order=True)
+
+
+def _as_compared(texts: Sequence[str]) -> list[str]:
+    # A text without words (only signs or emoji) is compared as it stands.
+    return [" ".join(w.folded for w in words(t)) or t for t in texts]
+
+
+def exact_duplicates(items: Any) -> pl.DataFrame:
+    """Return texts that say word for word what a kept one says: ``item_id, kept_id, score``.
+
+    Case, punctuation, spacing and invisible characters are ignored. *items* needs ``item_id,
+    text``; with ``tier`` the copy from the better source is kept, else the first.
+    """
+    table = keep_order(require(to_polars(items, "items"), ("item_id", "text"), "items"))
+    first: dict[str, str] = {}
+    rows = []
+    for item, text in zip(table["item_id"], _as_compared(table["text"].to_list()), strict=True):
+        kept = first.setdefault(text, item)
+        if kept != item:
+            rows.append((item, kept, 1.0))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def near_duplicates(items: Any, *, threshold: float = 0.7, n: int = 3) -> pl.DataFrame:
+    """Return near-copies of a kept text: ``item_id, kept_id, score``.
+
+    Exact Jaccard similarity of word *n*-grams of every pair that shares one; a text goes only if it
+    is alike, by at least *threshold*, to one that stays (no chains). Word-for-word copies count
+    as well. *items* as in :func:`exact_duplicates`.
+    """
+    table = keep_order(require(to_polars(items, "items"), ("item_id", "text"), "items"))
+    ids = table["item_id"].to_list()
+    pairs = jaccard_pairs(table["text"].to_list(), n, threshold)
+    earlier: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for left, right, score in zip(pairs.left, pairs.right, pairs.score, strict=True):
+        earlier[int(right)].append((float(score), int(left)))
+    gone: set[int] = set()
+    rows = []
+    for row in sorted(earlier):
+        kept = [(score, left) for score, left in earlier[row] if left not in gone]
+        if kept:
+            score, left = max(kept, key=lambda pair: (pair[0], -pair[1]))
+            gone.add(row)
+            rows.append((ids[row], ids[left], score))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")

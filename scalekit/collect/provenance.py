@@ -1,0 +1,128 @@
+"""Where a batch comes from and by what right: nothing enters without it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from scalekit.frames import TIERS
+
+__all__ = ["Batch", "ProvenanceError", "batch_record", "rights_problem"]
+
+_LICENSE_REF = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+NEEDED = {
+    "batch_id": "a short name for the batch (a-z, 0-9, - and _)",
+    "source": "where it comes from, in words a reader can follow",
+    "tier": f"one of {', '.join(TIERS)}",
+    "rights": "an SPDX expression (CC-BY-4.0) or LicenseRef-… for a contract or internal licence",
+    "collected": "the date of collection, YYYY-MM-DD",
+    "collector": "who collected it",
+}
+FOR_SYNTHETIC = {
+    "gap": "the gap it was generated for (a category of the spec)",
+    "generator": "what generated it (model and version, or the person's method)",
+}
+
+
+class ProvenanceError(ValueError):
+    """A batch was refused; the message names the field, what stood there and what is needed."""
+
+
+class Batch(BaseModel):
+    """The record of one batch, kept for good."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch_id: str
+    source: str
+    tier: str
+    rights: str
+    collected: str
+    collector: str
+    gap: str = ""
+    generator: str = ""
+    file: str = ""
+    rows: int
+    quarantined: int
+    digest: str
+
+
+@cache
+def _licensing() -> Any:
+    from license_expression import get_spdx_licensing
+
+    return get_spdx_licensing()
+
+
+def rights_problem(rights: str) -> str | None:
+    """Return why *rights* is no licence expression, or None when it is one.
+
+    SPDX expressions are checked against the SPDX list; ``LicenseRef-…`` names a contract or an
+    internal licence (SPDX specification 2.3, annex D).
+    """
+    from license_expression import ExpressionError
+
+    standard = _LICENSE_REF.sub("MIT", rights)
+    try:
+        unknown = _licensing().unknown_license_keys(standard)
+    except ExpressionError as error:
+        return f"{rights!r} is not an SPDX expression ({error})"
+    if unknown or not standard.strip():
+        return f"{rights!r} is no SPDX licence; for a contract or internal use say LicenseRef-NAME"
+    return None
+
+
+def check_provenance(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the cleaned provenance fields.
+
+    Raises
+    ------
+    ProvenanceError
+        Naming every field that is missing or wrong.
+    """
+    said = {k: str(v).strip() for k, v in fields.items() if v is not None}
+    needed = NEEDED | (FOR_SYNTHETIC if said.get("tier") == "synthetic" else {})
+    wrong = [f"{name}: missing; give {what}" for name, what in needed.items() if not said.get(name)]
+    if said.get("batch_id") and not _ID.fullmatch(said["batch_id"]):
+        wrong.append(f"batch_id: {said['batch_id']!r} is not {NEEDED['batch_id']}")
+    if said.get("tier") and said["tier"] not in TIERS:
+        wrong.append(f"tier: {said['tier']!r} is not {NEEDED['tier']}")
+    if said.get("rights") and (why := rights_problem(said["rights"])):
+        wrong.append(f"rights: {why}")
+    if said.get("collected") and (why := _date_problem(said["collected"])):
+        wrong.append(f"collected: {why}")
+    if wrong:
+        name = said.get("batch_id") or "the batch"
+        raise ProvenanceError("\n".join([f"{name} was refused, nothing was stored:", *wrong]))
+    return said
+
+
+def _date_problem(text: str) -> str | None:
+    try:
+        day = date.fromisoformat(text) if len(text) == 10 else None
+    except ValueError:
+        day = None
+    if day is None:
+        return f"{text!r} is not a date written YYYY-MM-DD"
+    if day > date.today():
+        return f"{text} lies in the future"
+    return None
+
+
+def batch_record(fields: Mapping[str, Any], *, rows: int, quarantined: int, digest: str) -> Batch:
+    """Return the record of a batch whose provenance is complete.
+
+    Raises
+    ------
+    ProvenanceError
+        Naming every field that is missing or wrong.
+    """
+    said = check_provenance(fields)
+    return Batch(**said, rows=rows, quarantined=quarantined, digest=digest)

@@ -1,0 +1,83 @@
+"""The same table work on one machine or many: one method, ``run(function, parts)``.
+
+A part is a Parquet file. A function takes a part's table and returns a table. The result of a part
+is a Parquet file named by what went in (the function's name and version, its settings, the part's
+digest), written under a temporary name and renamed: a restart finds finished parts and goes on, a
+new batch leaves the results of the earlier ones standing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from scalekit.frames import write_parquet
+from scalekit.signing import digest, digest_file
+
+__all__ = ["Engine", "Local", "Work"]
+
+Work = Callable[..., pl.DataFrame]
+Progress = Callable[[int, int], None]
+
+
+class Engine(Protocol):
+    """Runs a function over parts; results are the same whichever engine ran them."""
+
+    def run(
+        self,
+        function: Work,
+        parts: Sequence[Path],
+        into: Path,
+        settings: Mapping[str, Any],
+        progress: Progress | None = None,
+    ) -> list[Path]:
+        """Return the result file of each part, in order."""
+        ...
+
+
+def result_path(function: Work, part: Path, into: Path, settings: Mapping[str, Any]) -> Path:
+    """Return the name of a part's result: equal inputs give equal names."""
+    version = getattr(function, "version", 1)
+    work = {"function": function.__qualname__, "version": version, "settings": dict(settings)}
+    name = digest({**work, "part": digest_file(part)})
+    return into / f"{function.__name__}-{name.rpartition(':')[2][:24]}.parquet"
+
+
+class Local:
+    """One process, one part after another."""
+
+    def run(
+        self,
+        function: Work,
+        parts: Sequence[Path],
+        into: Path,
+        settings: Mapping[str, Any],
+        progress: Progress | None = None,
+    ) -> list[Path]:
+        """Run ``function(table, **settings)`` on each part that has no result yet.
+
+        Parameters
+        ----------
+        function
+            From a table to a table; give it a new ``version`` attribute when what it does changes.
+        parts
+            Parquet files.
+        into
+            Folder for the results.
+        settings
+            Keyword arguments, without floats (they are part of the result's name).
+        progress
+            Called as ``progress(done, total)`` after each part.
+        """
+        results = []
+        for done, part in enumerate(parts, 1):
+            result = result_path(function, part, into, settings)
+            if not result.exists():
+                write_parquet(function(pl.read_parquet(part), **settings), result)
+            results.append(result)
+            if progress is not None:
+                progress(done, len(parts))
+        return results

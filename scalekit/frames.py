@@ -1,0 +1,135 @@
+"""Any data frame in, polars out; the standard columns that rooms hand each other."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+__all__ = [
+    "GOLD",
+    "ITEMS",
+    "LABELS",
+    "RESULTS",
+    "TIERS",
+    "FrameError",
+    "ids_unique",
+    "require",
+    "to_polars",
+    "write_atomically",
+    "write_parquet",
+]
+
+ITEMS = ("item_id", "text", "batch_id", "source", "tier")
+"""Columns of an items table; ``category`` and others may follow."""
+LABELS = ("item_id", "annotator", "task", "value", "seconds", "at", "round")
+"""Columns of a labels table: one row for each judgement; ``seconds`` are active seconds."""
+GOLD = ("item_id", "task", "value")
+RESULTS = ("item_id", "set", "score", "prediction")
+
+TIERS = ("first-party", "licensed", "public-web", "synthetic")
+"""Kinds of sources, the most trusted first."""
+
+
+class FrameError(ValueError):
+    """A table lacks what is asked of it; the message names the table and the column."""
+
+
+def to_polars(frame: Any, what: str = "table") -> pl.DataFrame:
+    """Return *frame* as a polars data frame.
+
+    Takes whatever narwhals knows (pandas, polars eager and lazy, pyarrow, modin, duckdb…), a list
+    of mappings, or a mapping of columns.
+
+    Raises
+    ------
+    FrameError
+        When *frame* is none of these.
+    """
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    if isinstance(frame, Mapping) or (
+        isinstance(frame, Iterable) and all(isinstance(row, Mapping) for row in _peek(frame))
+    ):
+        return pl.DataFrame(frame, infer_schema_length=None)
+    import narwhals as nw
+
+    try:
+        native = nw.from_native(frame)
+    except TypeError as error:
+        raise FrameError(
+            f"{what}: a data frame is needed (polars, pandas, pyarrow…), a list of rows or a "
+            f"mapping of columns; got {type(frame).__name__}"
+        ) from error
+    eager = native.collect() if isinstance(native, nw.LazyFrame) else native
+    return eager.to_polars()
+
+
+def _peek(frame: Iterable[Any]) -> list[Any]:
+    return list(frame) if isinstance(frame, list | tuple) else [None]
+
+
+def require(frame: pl.DataFrame, columns: Iterable[str], what: str) -> pl.DataFrame:
+    """Return *frame* if it has all *columns*.
+
+    Raises
+    ------
+    FrameError
+        Naming the missing columns and those that are there.
+    """
+    missing = [c for c in columns if c not in frame.columns]
+    if missing:
+        raise FrameError(
+            f"{what}: column {', '.join(map(repr, missing))} is missing; there are "
+            f"{', '.join(map(repr, frame.columns)) or 'no columns'}"
+        )
+    return frame
+
+
+def ids_unique(frame: pl.DataFrame, column: str, what: str) -> pl.DataFrame:
+    """Return *frame* if no value of *column* repeats or is null.
+
+    Raises
+    ------
+    FrameError
+        Naming the first repeated values.
+    """
+    if frame[column].null_count():
+        raise FrameError(f"{what}: {frame[column].null_count()} rows have no {column!r}")
+    twice = frame[column].filter(frame[column].is_duplicated()).unique(maintain_order=True)
+    if len(twice):
+        shown = ", ".join(repr(v) for v in twice.head(3))
+        raise FrameError(f"{what}: {len(twice)} values of {column!r} repeat: {shown}…")
+    return frame
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a whole file: it is there complete, or as it was before.
+
+    The content goes to a temporary file beside it, is synced, then takes the file's name.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """Write *frame* as Parquet, atomically."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    write_atomically(path, buffer.getvalue())

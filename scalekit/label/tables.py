@@ -1,0 +1,91 @@
+"""Label tables made elsewhere: checked whole, then recorded as events like any other label."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from scalekit.frames import FrameError, require, to_polars
+from scalekit.label.events import LabelError, LabelSession
+
+__all__ = ["check_labels", "import_labels"]
+
+
+def check_labels(
+    labels: Any,
+    *,
+    items: Collection[str],
+    annotators: Collection[str],
+    values: Collection[str],
+) -> pl.DataFrame:
+    """Return a labels table with the standard columns, every row known.
+
+    Raises
+    ------
+    FrameError
+        When a column is missing.
+    LabelError
+        Naming the first unknown item, annotator or value with its row, and how many there are.
+    """
+    table = require(to_polars(labels, "labels"), ("item_id", "annotator", "value"), "labels")
+    table = table.with_columns(pl.col("item_id", "annotator", "value").cast(pl.String))
+    for column, known, remedy in (
+        ("item_id", items, "is not among the items to label"),
+        ("annotator", annotators, "was not invited; project.label.invite(…) does that"),
+        ("value", values, f"is not one of {', '.join(sorted(values))}"),
+    ):
+        wrong = table.with_row_index("row", offset=1).filter(~pl.col(column).is_in(list(known)))
+        if len(wrong):
+            first = wrong.row(0, named=True)
+            raise LabelError(
+                f"labels, row {first['row']}: {column} {first[column]!r} {remedy} "
+                f"({len(wrong)} such rows). Nothing was imported"
+            )
+    return table
+
+
+def import_labels(
+    labels: Any,
+    *,
+    folder: Path,
+    task: str,
+    items: Collection[str],
+    annotators: Collection[str],
+    values: Collection[str],
+    round: int = 1,
+) -> int:
+    """Record a table of labels (``item_id, annotator, value``, and ``seconds``, ``at`` if there).
+
+    One session file for each annotator. Returns the number of labels recorded. Raises as
+    :func:`check_labels` does, before anything is written.
+    """
+    table = check_labels(labels, items=items, annotators=annotators, values=values)
+    if table.is_empty():
+        raise FrameError("labels: the table has no rows")
+    for (annotator,), rows in table.partition_by("annotator", as_dict=True).items():
+        session = LabelSession(folder, str(annotator), task, values, items, round)
+        acts = []
+        for number, row in enumerate(rows.to_dicts(), 1):
+            seconds = row.get("seconds")
+            acts.append(
+                {
+                    "id": f"import-{session.session}-{number}",
+                    "kind": "label",
+                    "item": row["item_id"],
+                    "value": row["value"],
+                    "via": "import",
+                }
+                | ({} if seconds is None else {"active_ms": round_ms(seconds)})
+                | ({} if row.get("at") is None else {"at": str(row["at"])})
+            )
+        session.record_all(acts)
+        session.close()
+    return len(table)
+
+
+def round_ms(seconds: float) -> int:
+    """Return *seconds* as whole milliseconds."""
+    return int(seconds * 1000 + 0.5)

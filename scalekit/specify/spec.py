@@ -1,0 +1,214 @@
+"""The spec: one behaviour, its categories, handwritten examples, rubrics with depth, metrics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import polars as pl
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from scalekit.display import View, block, note, table
+from scalekit.signing import digest
+
+__all__ = [
+    "Category",
+    "Criterion",
+    "Example",
+    "Metric",
+    "Spec",
+    "SpecError",
+    "read_spec",
+]
+
+FORMAT = 1
+DEPTHS = {"surface": (0.0, 0.34), "middle": (0.33, 0.67), "concept": (0.66, 1.0)}
+"""Named depth targets as intervals of relative depth: 0 is the layer at the input, 1 the output."""
+
+
+class SpecError(ValueError):
+    """A spec file can't be read as one; the message names the file and the field."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Category(_Part):
+    """One group that the data must hold, with its target share of all items (0 to 1)."""
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    share: float = Field(gt=0, le=1)
+
+
+class Example(_Part):
+    """A handwritten example: part of the first evaluation set."""
+
+    text: str = Field(min_length=1)
+    category: str = Field(min_length=1)
+    kind: Literal["ideal", "edge"] = "ideal"
+    note: str = ""
+
+
+class Criterion(_Part):
+    """One rubric criterion, with the depth at which the model should learn it.
+
+    ``depth`` is ``surface``, ``middle``, ``concept`` or an interval [low, high] of relative depth.
+    """
+
+    name: str = Field(min_length=1)
+    text: str = Field(min_length=1)
+    kind: Literal["must", "should", "must-not"] = "must"
+    points: int = Field(default=1, ge=1)
+    pass_example: str = ""
+    fail_example: str = ""
+    depth: Literal["surface", "middle", "concept"] | tuple[float, float]
+
+    @model_validator(mode="after")
+    def _interval_in_order(self) -> Criterion:
+        low, high = self.interval
+        if not 0 <= low < high <= 1:
+            raise ValueError(f"depth must be an interval 0 <= low < high <= 1, got [{low}, {high}]")
+        return self
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The depth target as an interval of relative depth."""
+        return DEPTHS[self.depth] if isinstance(self.depth, str) else self.depth
+
+
+class Metric(_Part):
+    """A success metric: what to reach, and the margin within which a loss counts as none."""
+
+    name: Literal["accuracy", "macro-F1"] = "accuracy"
+    target: float = Field(gt=0, le=1)
+    margin: float = Field(ge=0, lt=1)
+
+
+class Spec(View, _Part):
+    """What the data shall teach. Read and written as ``spec.yaml``."""
+
+    scalekit_spec: Literal[1] = 1
+    name: str = Field(min_length=1)
+    behaviour: str = Field(min_length=1)
+    task: Literal["choice"] = "choice"
+    categories: Annotated[tuple[Category, ...], Field(min_length=2)]
+    examples: tuple[Example, ...] = ()
+    rubric: tuple[Criterion, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    setting: str = ""
+    assumptions: tuple[str, ...] = ()
+    instructions: str = ""
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Target share of each category."""
+        return {c.name: c.share for c in self.categories}
+
+    @property
+    def digest(self) -> str:
+        """Content identity; fractions enter as their decimal text."""
+        return digest(_exact(self.model_dump(mode="json")))
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """One row for each category: share, ideal and edge examples."""
+        kinds = [(e.category, e.kind) for e in self.examples]
+        rows = [
+            {
+                "category": c.name,
+                "description": c.description,
+                "target share": c.share,
+                "ideal examples": kinds.count((c.name, "ideal")),
+                "edge cases": kinds.count((c.name, "edge")),
+            }
+            for c in self.categories
+        ]
+        return pl.DataFrame(rows)
+
+    @property
+    def handwritten(self) -> pl.DataFrame:
+        """The examples as gold items: ``item_id, text, category, kind``."""
+        rows = [
+            {
+                "item_id": f"handwritten-{i:03d}",
+                **e.model_dump(include={"text", "category", "kind"}),
+            }
+            for i, e in enumerate(self.examples, 1)
+        ]
+        columns = ("item_id", "text", "category", "kind")
+        return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
+
+    def to_yaml(self) -> str:
+        """Return the text of ``spec.yaml``."""
+        plain = self.model_dump(mode="json")
+        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=96)
+
+    def to_html(self) -> str:
+        """Show the sentence, categories, rubric and metrics."""
+        rubric = [
+            {
+                "criterion": c.name,
+                "kind": c.kind,
+                "points": c.points,
+                "what it asks": c.text,
+                "depth": c.depth if isinstance(c.depth, str) else f"{c.depth[0]} to {c.depth[1]}",
+            }
+            for c in self.rubric
+        ]
+        metrics = [m.model_dump() for m in self.metrics]
+        shown = (note(self.behaviour), table(self.table), table(rubric), table(metrics))
+        return block(f"Spec of {self.name}", *shown)
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, dict):
+        return {k: _exact(v) for k, v in value.items()}
+    return [_exact(v) for v in value] if isinstance(value, list) else value
+
+
+def read_spec(path: Path) -> Spec:
+    """Read ``spec.yaml``.
+
+    Raises
+    ------
+    SpecError
+        When the file is missing, is not YAML, was written by a newer version, or a field is wrong:
+        with the file, the field and the reason.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(
+            f"{path}: no spec here yet; write one with project.specify.edit()"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: not readable as YAML ({error})") from error
+    if not isinstance(raw, dict):
+        raise SpecError(f"{path}: a mapping of fields is needed, found {type(raw).__name__}")
+    version = raw.get("scalekit_spec")
+    if isinstance(version, int) and version > FORMAT:
+        raise SpecError(
+            f"{path}: written in spec format {version}, this scalekit reads up to {FORMAT}; "
+            "update scalekit"
+        )
+    try:
+        return Spec.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"- {place(e['loc'])}: {e['msg']}" for e in error.errors()]
+        raise SpecError("\n".join([f"{path}: {len(lines)} field(s) wrong:", *lines])) from error
+
+
+def place(location: tuple[int | str, ...]) -> str:
+    """Return a pydantic error location as a path a person reads: ``examples[2].category``."""
+    out = ""
+    for part in location:
+        if isinstance(part, int):
+            out += f"[{part}]"
+        elif not part.startswith(("literal", "tuple")):
+            out += f".{part}" if out else part
+    return out

@@ -1,0 +1,142 @@
+"""Words, shingles and their overlap: used by audit (near-duplicates) and by decontamination."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+__all__ = ["Pairs", "ShingleIndex", "Word", "fold", "jaccard_pairs", "shingles", "words"]
+
+# Zero-width and bidirectional controls, soft hyphen: invisible, so they must not hide a duplicate.
+_INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Word:
+    """A folded word and the character span ``[start, end)`` it has in the original text."""
+
+    folded: str
+    start: int
+    end: int
+
+
+def fold(text: str) -> str:
+    """Return *text* as compared: NFKC, case-folded, without invisible characters."""
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
+
+
+def words(text: str) -> list[Word]:
+    """Split *text* into folded words, each with its place in the original."""
+    if text.isascii():
+        return [Word(m[0].lower(), m.start(), m.end()) for m in _WORD.finditer(text)]
+    # Fold character by character, remembering where each folded character came from. Combining
+    # sequences are kept together, because NFKC composes them.
+    folded: list[str] = []
+    origin: list[int] = []
+    for start, end in _clusters(text):
+        piece = fold(text[start:end])
+        folded.append(piece)
+        origin.extend([start] * len(piece))
+    joined = "".join(folded)
+    origin.append(len(text))
+    found = []
+    for match in _WORD.finditer(joined):
+        last = origin[match.end() - 1]
+        end = next((e for s, e in _clusters(text[last:]) if s == 0), 1) + last
+        found.append(Word(match[0], origin[match.start()], end))
+    return found
+
+
+def _clusters(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for i in range(1, len(text) + 1):
+        if i == len(text) or not unicodedata.combining(text[i]):
+            yield start, i
+            start = i
+
+
+def shingles(folded: Sequence[str], n: int) -> list[str]:
+    """Return the word n-grams, in order; a text of fewer than *n* words gives one whole shingle."""
+    if not folded:
+        return []
+    n = min(n, len(folded))
+    return [" ".join(folded[i : i + n]) for i in range(len(folded) - n + 1)]
+
+
+class ShingleIndex:
+    """Numbers for shingles, so that sets of them become rows of a sparse 0/1 matrix."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def matrix(self, texts: Sequence[str], n: int) -> sparse.csr_array:
+        """Return texts x shingles, each entry 1 where the text has the shingle."""
+        columns: list[int] = []
+        ends = [0]
+        for text in texts:
+            grams = dict.fromkeys(shingles([w.folded for w in words(text)], n))
+            columns.extend(self._numbers.setdefault(g, len(self._numbers)) for g in grams)
+            ends.append(len(columns))
+        data = np.ones(len(columns), dtype=np.int32)
+        shape = (len(texts), len(self._numbers))
+        return sparse.csr_array((data, np.array(columns), np.array(ends)), shape=shape)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of row numbers with ``left < right`` and their exact Jaccard similarity."""
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    score: NDArray[np.float64]
+
+
+def jaccard_pairs(texts: Sequence[str], n: int, threshold: float, block: int = 2048) -> Pairs:
+    """Return all pairs of texts whose sets of word n-grams have Jaccard similarity >= threshold.
+
+    Exact: no pair is missed and each score is the true one. The intersections come from sparse
+    products of a block of rows with all rows, so memory stays bounded by the pairs that share a
+    shingle. Texts without words match nothing.
+
+    Parameters
+    ----------
+    texts
+        The texts.
+    n
+        Words in a shingle; shorter texts are one whole shingle.
+    threshold
+        In (0, 1].
+    block
+        Rows multiplied at a time.
+
+    Raises
+    ------
+    ValueError
+        When *threshold* is not in (0, 1].
+    """
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold must be in (0, 1], got {threshold}")
+    rows = ShingleIndex().matrix(texts, n)
+    sizes = np.diff(rows.indptr).astype(np.int64)
+    columns = rows.T.tocsr()
+    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+    for start in range(0, len(texts), block):
+        shared = (rows[start : start + block] @ columns).tocoo()
+        left, right = shared.row.astype(np.int64) + start, shared.col.astype(np.int64)
+        union = sizes[left] + sizes[right] - shared.data
+        score = shared.data / union
+        keep = (left < right) & (score >= threshold)
+        found.append((left[keep], right[keep], score[keep]))
+    if not found:
+        empty = np.empty(0, dtype=np.int64)
+        return Pairs(empty, empty, np.empty(0))
+    left, right, score = (np.concatenate(part) for part in zip(*found, strict=True))
+    order = np.lexsort((right, left))
+    return Pairs(left[order], right[order], score[order])
