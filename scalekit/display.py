@@ -7,6 +7,8 @@ every text escaped. Themes colour it; nothing is said by colour alone.
 from __future__ import annotations
 
 import io
+import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,18 @@ import polars as pl
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["View", "badge", "block", "figure", "figure_png", "marked", "note", "table"]
+__all__ = [
+    "Markup",
+    "Progress",
+    "View",
+    "badge",
+    "block",
+    "figure",
+    "figure_png",
+    "marked",
+    "note",
+    "table",
+]
 
 INK = "#7f7f7f"  # readable on white and on dark
 PALETTE = ("#3b7dd8", "#e08a1e", "#3a9d5d", "#c0504d", "#8064a2", "#4bacc6", "#b58900", "#7f7f7f")
@@ -269,3 +282,69 @@ def _finish(axes: Any, layout: Mapping[str, Any], traces: Iterable[Mapping[str, 
         spine.set_alpha(0.4)
     if len([t for t in traces if t.get("name")]) > 1:
         axes.legend(frameon=False, labelcolor=INK)
+
+
+class Progress:
+    """A progress bar that appears only when the work takes more than two seconds.
+
+    Use as ``with Progress("Reading") as progress:`` and call ``progress(done, total)``. In a
+    terminal it stands on standard error; in a notebook in the cell's output, which it leaves empty.
+    """
+
+    def __init__(self, what: str, after: float = 2.0) -> None:
+        self._what, self._due = what, after
+        self._bar: _TerminalBar | _NotebookBar | None = None
+
+    def __enter__(self) -> Progress:
+        self._due += time.monotonic()
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say that *done* of *total* is done."""
+        now = time.monotonic()
+        if now < self._due or (self._bar is None and done >= total):
+            return
+        self._due = now + 0.1
+        if self._bar is None:
+            self._bar = _NotebookBar() if _in_notebook() else _TerminalBar()
+        self._bar.show(self._what, done, total)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
+    return bool(shell) and hasattr(shell, "kernel")
+
+
+class _NotebookBar:
+    def __init__(self) -> None:
+        from IPython.display import HTML, display
+
+        self._html = HTML
+        self._handle = display(HTML(""), display_id=True)
+
+    def show(self, what: str, done: int, total: int) -> None:
+        bar = f'<progress value="{done}" max="{total}"></progress>'
+        self._handle.update(self._html(f"<p>{escape(what)} {bar} {done:,} of {total:,}</p>"))
+
+    def close(self) -> None:
+        self._handle.update(self._html(""))
+
+
+class _TerminalBar:
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(console=Console(stderr=True), transient=True)
+        self._bar.start()
+        self._task = self._bar.add_task("")
+
+    def show(self, what: str, done: int, total: int) -> None:
+        self._bar.update(self._task, description=what, completed=done, total=total)
+
+    def close(self) -> None:
+        self._bar.stop()

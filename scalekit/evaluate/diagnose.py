@@ -10,7 +10,7 @@ import polars as pl
 from scalekit.display import View, block, note, table
 from scalekit.evaluate.contamination import Contamination
 from scalekit.evaluate.measure import Measured
-from scalekit.gates import STAGES, Check, Gate
+from scalekit.gates import Check, Gate
 from scalekit.intervals import wilson
 
 __all__ = ["Diagnosis", "Finding", "diagnose", "gate"]
@@ -61,10 +61,16 @@ def diagnose(
 ) -> Diagnosis:
     """Say which stage to revisit.
 
-    Rules, in order of gravity: contamination (scores mean nothing) → Collect; a category that is
-    surely below target and thin in training → Collect; surely below and annotators disagree on it →
-    Label; held-out surely above handwritten → Specify (the data teach another target than the one
-    written down). "Surely": the whole 95 % interval. What is left is said to be not resolvable.
+    Rules, in order of gravity ("surely" means by the whole 95 % interval):
+
+    - a test item stands in training: scores mean nothing → Collect
+    - dev is surely above handwritten: the data teach another target than the spec → Specify
+    - dev is under target, and the model knows its own examples far better than new ones: too few
+      of them → Collect; it does not know even those: the task or the model is short → Specify
+    - a category is surely under target: annotators disagree on it → Label; it is thin in
+      training → Collect; neither → Audit
+
+    What is left is said to be not resolvable.
 
     Parameters
     ----------
@@ -81,8 +87,9 @@ def diagnose(
     """
     found = [
         *_contaminated(leaks),
-        *_weak(measured, target, support or {}, alpha or {}),
         *_off_target(measured),
+        *_not_learned(measured, target),
+        *_weak(measured, target, support or {}, alpha or {}),
     ]
     dev = measured.sets.filter(pl.col("set") == "dev")
     said = "There is no dev set to diagnose from."
@@ -142,6 +149,20 @@ def _off_target(measured: Measured) -> Iterator[Finding]:
         yield Finding("wrong target", "specify", said, remedy)
 
 
+def _not_learned(measured: Measured, target: float) -> Iterator[Finding]:
+    cells = {r["set"]: r for r in measured.sets.to_dicts()}
+    if "dev" not in cells or "train" not in cells or cells["dev"]["accuracy"] >= target:
+        return
+    dev, train = cells["dev"], cells["train"]
+    said = f"train {train['accuracy']:.2f} on {train['n']} items, dev {dev['accuracy']:.2f}"
+    if train["from"] > dev["to"] + 0.1:
+        remedy = "it knows its own examples, not new ones: collect more, or try a simpler model"
+        yield Finding("too few examples", "collect", said, remedy)
+    else:
+        remedy = "it does not even learn its own examples: a stronger model, or a clearer task"
+        yield Finding("not learned", "specify", said, remedy)
+
+
 def gate(
     diagnosis: Diagnosis,
     measured: Measured,
@@ -153,7 +174,7 @@ def gate(
     """Return the gate of Evaluate: nothing leaked, the target reached, the sets tell one story."""
     cells = {r["set"]: r for r in measured.sets.to_dicts()}
     dev, sealed = cells.get("dev"), cells.get("sealed")
-    worst = diagnosis.stage if diagnosis.stage in STAGES else "audit"
+    worst = diagnosis.stage or "collect"
     reached = dev is not None and dev["accuracy"] >= target
     found = len(leaks.leaks) + sealed_hits
     return Gate(
@@ -161,7 +182,7 @@ def gate(
         (
             Check("nothing of the test sets in training", not found, f"{found} leaks", "0",
                   "collect", "take those training rows out", leaks.leaks.drop("spans")),
-            Check("target reached on dev", reached, _said(dev), f"{target:.2f}", worst or "audit",
+            Check("target reached on dev", reached, _said(dev), f"{target:.2f}", worst,
                   "follow the diagnosis", diagnosis.table),
             Check("the sealed set agrees with dev", _agree(dev, sealed), _said(sealed),
                   "no surely lower score than dev", "evaluate",

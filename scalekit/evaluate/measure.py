@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Measured", "PredictionError", "measure"]
 
 Predict = Callable[[list[str]], Sequence[str]]
-SETS = ("handwritten", "dev", "sealed")
+SETS = ("handwritten", "dev", "sealed", "train")
 
 
 class PredictionError(ValueError):
@@ -67,7 +67,8 @@ class Measured(View):
         import plotly.graph_objects as go
 
         drawn = figure("Accuracy by category, with 95 % intervals", y="accuracy")
-        for name in self.categories["set"].unique(maintain_order=True):
+        sets = self.categories["set"].unique(maintain_order=True).to_list()
+        for name in [s for s in sets if s != "train"]:
             rows = self.categories.filter(pl.col("set") == name)
             share = rows["accuracy"].to_list()
             error = {
@@ -85,7 +86,8 @@ class Measured(View):
         """Show the sets, then the categories."""
         said = "The handwritten examples are few: read their interval, not only their score."
         hint = note(said) if "handwritten" in self.sets["set"].to_list() else ""
-        return block("Evaluation", table(self.sets), hint, table(self.categories, limit=30))
+        cells = self.categories.filter(pl.col("set") != "train")
+        return block("Evaluation", table(self.sets), hint, table(cells, limit=30))
 
 
 def _row(names: dict[str, str], right: int, n: int) -> dict[str, Any]:

@@ -190,6 +190,10 @@ class Seal:
         body = _decrypt(key, path.read_bytes(), canonical(dict(self.header)), path)
         return pl.DataFrame([json.loads(line) for line in body.split(b"\n")]).drop("salt")
 
+    def item_ids(self) -> list[str]:
+        """Return the ids of the sealed items (the key is needed)."""
+        return self._open()["item_id"].to_list()
+
     def measure(
         self, predict: Callable[[list[str]], Sequence[str]], *, purpose: str, actor: str
     ) -> Measured:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -13,20 +15,21 @@ from scalekit.text import words
 
 __all__ = ["TextClassifier"]
 
-BUCKETS = 1 << 15
+BUCKETS = 1 << 14
 
 
-def features(text: str) -> list[int]:
+@lru_cache(maxsize=200_000)
+def features(text: str) -> tuple[int, ...]:
     """Return the hash buckets of a text's words, word pairs, and character 3- and 4-grams."""
     found = [w.folded for w in words(text)]
     grams = [f"w {w}" for w in found]
-    grams += [f"p {a} {b}" for a, b in zip(found, found[1:], strict=False)]
+    grams += [f"p {a} {b}" for a, b in pairwise(found)]
     for word in found:
         padded = f"<{word}>"
         for n in (3, 4):
             grams += [f"c {padded[i : i + n]}" for i in range(len(padded) - n + 1)]
     # crc32, not hash(): the same on every machine and in every process.
-    return [zlib.crc32(g.encode()) % BUCKETS for g in dict.fromkeys(grams)] or [0]
+    return tuple(zlib.crc32(g.encode()) % BUCKETS for g in dict.fromkeys(grams)) or (0,)
 
 
 class TextClassifier(nn.Module):
@@ -42,7 +45,7 @@ class TextClassifier(nn.Module):
         Of the initial weights.
     """
 
-    def __init__(self, categories: Sequence[str], *, width: int = 96, seed: int = 0) -> None:
+    def __init__(self, categories: Sequence[str], *, width: int = 64, seed: int = 0) -> None:
         super().__init__()
         self.categories = tuple(categories)
         self.width = width

@@ -81,7 +81,7 @@ class Run(View):
         return drawn.add_trace(line)
 
     def hardest(self, n: int = 10) -> pl.DataFrame:
-        """Return the examples with the highest loss in the last epoch: candidates for a second look."""
+        """Return the examples of highest loss in the last epoch: worth a second look."""
         last = self.record.filter(pl.col("epoch") == pl.col("epoch").max())
         return (
             last.select("item_id", "loss").sort("loss", "item_id", descending=[True, False]).head(n)
@@ -102,7 +102,7 @@ def fit(
     categories: Sequence[str],
     *,
     governor: Governor | None = None,
-    epochs: int = 30,
+    epochs: int = 12,
     batch: int = 32,
     rate: float = 2e-3,
     seed: int = 0,
@@ -148,7 +148,7 @@ def fit(
         torch.manual_seed(seed)
         for epoch in range(1, epochs + 1):
             model.train()
-            for chosen in torch.randperm(len(ids)).split(batch):
+            for chosen in torch.split(torch.randperm(len(ids)), batch):
                 update += 1
                 named = [ids[i] for i in chosen.tolist()]
                 losses = nn.functional.cross_entropy(

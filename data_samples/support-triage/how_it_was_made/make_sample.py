@@ -96,9 +96,9 @@ def plant(rows: list[Row], draw: random.Random) -> list[Row]:
     added += [{**r, "channel": "email", "fault": "exact duplicate"} for r in shared]
     busy = {id(r) for r in chosen + shared}
     free = [r for r in plain if id(r) not in busy and r["channel"] == "email"]
-    for row in draw.sample([r for r in free if r["true"] in ("billing", "delivery", "returns",
-                            "device_fault")], WRONG_QUEUES):  # fmt: skip
-        row["intent"] = draw.choice(SLIPS[row["true"]][:1] + ["product_question"])
+    common = ("billing", "delivery", "returns", "device_fault")
+    for row in draw.sample([r for r in free if r["true"] in common], WRONG_QUEUES):
+        row["intent"] = draw.choice([SLIPS[row["true"]][-1], "product_question"])
         row["fault"] = "wrong queue"
     accents = [r for r in free if "fault" not in r and ("’" in r["text"] or "£" in r["text"])]
     for row in accents[:3]:
@@ -114,11 +114,11 @@ def plant(rows: list[Row], draw: random.Random) -> list[Row]:
 
 
 def leaks() -> list[Row]:
-    """Forum posts that quote the handwritten examples: the test set stands in the collected text."""
-    examples = [
-        e for e in texts("examples") if e["kind"] == "ideal" and len(e["text"].split()) > 12
-    ]
-    quoted = [examples[i] for i in (1, 8, 15, 20)]
+    """Forum posts that quote handwritten examples: test items in the collected text."""
+    short = {"data_privacy", "cancellation"}  # they stay missing and thin in the first round
+    examples = [e for e in texts("examples") if e["kind"] == "ideal" and e["intent"] not in short]
+    examples = [e for e in examples if len(e["text"].split()) > 12]
+    quoted = [examples[i] for i in (1, 5, 9, 13)]
     out = []
     for i, example in enumerate(quoted):
         said = example["text"]
@@ -192,11 +192,8 @@ def vote(name: str, row: Row, draw: random.Random) -> str:
     slips, _, reading = VOTERS[name]
     true = row["true"]
     if name == "emil":
-        return (
-            draw.choice(list(SHARES))
-            if draw.random() < slips
-            else true.replace("AMBIGUOUS", reading)
-        )
+        careful = true.replace("AMBIGUOUS", reading)
+        return draw.choice(list(SHARES)) if draw.random() < slips else careful
     if true == "AMBIGUOUS":
         return reading if draw.random() < 0.93 else "returns"
     return draw.choice(SLIPS[true]) if draw.random() < slips else true
@@ -210,13 +207,20 @@ def seconds(name: str, row: Row, draw: random.Random) -> float:
 def write_labels(every: list[Row], draw: random.Random) -> None:
     """Write two rounds of votes on the items that the audit keeps."""
     tiers = {"forum": "public-web", "chat": "licensed"}
-    frame = pl.DataFrame([
-        {"item_id": r["id"], "text": r["text"], "batch_id": r["batch"], "category": queue_of(r),
-         "tier": tiers.get(r["batch"], "first-party")}
-        for r in every if r["batch"] != "synthetic"
-    ])  # fmt: skip
+    order = ["helpdesk", "chat", "forum", "requests"]
+    rows = [r for r in every if r["batch"] in order]
+    rows.sort(key=lambda r: (order.index(r["batch"]), r["id"]))  # as the project collects them
+    frame = pl.DataFrame(
+        {
+            "item_id": [r["id"] for r in rows],
+            "text": [r["text"] for r in rows],
+            "batch_id": [r["batch"] for r in rows],
+            "category": [queue_of(r) for r in rows],
+            "tier": [tiers.get(r["batch"], "first-party") for r in rows],
+        }
+    )
     kept = set(audit(frame, SHARES).kept["item_id"])
-    rows = [r for r in every if r["id"] in kept]
+    rows = [r for r in rows if r["id"] in kept]
     first, second = [], []
     for name in VOTERS:
         clock = datetime(2026, 10, 5, 9, 0)
@@ -249,12 +253,8 @@ def write_pairs(draw: random.Random) -> None:
     votes = []
     for pair in pairs:
         for name in ("ana", "ben", "chloe"):
-            slip = draw.random() < 0.12
-            value = (
-                draw.choice(["a", "b", "tie"])
-                if slip or pair["better"] == "tie"
-                else pair["better"]
-            )
+            torn = draw.random() < 0.12 or pair["better"] == "tie"
+            value = draw.choice(["a", "b", "tie"]) if torn else pair["better"]
             votes.append({"item_id": pair["pair_id"], "annotator": name, "value": value})
     write_csv("preference_labels.csv", votes)
 

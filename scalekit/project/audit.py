@@ -1,0 +1,117 @@
+"""``project.audit``: is the set clean, is it balanced, what to collect next."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from scalekit.audit import AuditReport, audit, gate, mend
+from scalekit.display import Progress
+from scalekit.engine import Local
+from scalekit.frames import FrameError, write_parquet
+from scalekit.gates import Gate
+from scalekit.journal import Event
+from scalekit.project.stage import Stage
+
+__all__ = ["Audit"]
+
+AUDITS = "audit/audits.jsonl"
+ITEMS = "audit/items.parquet"
+
+
+class Audit(Stage):
+    """Clean and balance what was collected."""
+
+    name = "audit"
+    purpose = "Clean: mended, no copies, no junk, private data masked. Balanced: no gaps."
+
+    def run(self) -> AuditReport:
+        """Audit all batches in use; batches audited before are not mended again.
+
+        Raises
+        ------
+        GateClosedError
+            When an earlier gate is not passed.
+        """
+        self.require_before()
+        report = self.report()
+        write_parquet(report.items, self._folder / ITEMS)
+        gaps = dict(report.balance.gaps.select("category", "still needed").iter_rows())
+        batches = [b.batch_id for b in self._project.collect.batches()]
+        said = {"batches": batches, "gaps": gaps, "kept": len(report.kept)}
+        last = self._folder.events(AUDITS, "audit")
+        if not last or last[-1].data != said:
+            self._folder.append(AUDITS, "audit", said)
+        return report
+
+    def report(self) -> AuditReport:
+        """Return the audit as things stand, without recording it."""
+        limits = self._folder.thresholds
+        with Progress("Mending batches") as progress:
+            parts = Local().run(
+                mend, self._project.collect.parts(), self._folder / "audit/parts", {}, progress
+            )
+        before = self._before_newest()
+        return audit(
+            pl.concat(map(pl.read_parquet, parts), how="diagonal"),
+            self._project.specify.spec.shares,
+            threshold=limits.near_duplicate,
+            restored=[e.data["item_id"] for e in self._folder.events(AUDITS, "restored")],
+            thin_below=limits.thin_below,
+            at_least=limits.at_least,
+            gaps=before.data["gaps"] if before else None,
+        )
+
+    def _before_newest(self) -> Event | None:
+        """Return the last audit that had only some of the batches in use."""
+        now = {b.batch_id for b in self._project.collect.batches()}
+        earlier = self._folder.events(AUDITS, "audit")
+        return next((e for e in reversed(earlier) if set(e.data["batches"]) < now), None)
+
+    def restore(self, item_id: str, why: str) -> None:
+        """Keep an item although a rule marked it; run the audit again afterwards.
+
+        Raises
+        ------
+        FrameError
+            When there is no such item, or no reason is given.
+        """
+        if item_id not in self._project.collect.items()["item_id"].to_list():
+            raise FrameError(f"there is no item {item_id!r} in the batches in use")
+        if not why.strip():
+            raise FrameError("say why the item stays")
+        self._folder.append(AUDITS, "restored", {"item_id": item_id, "because": why})
+
+    def items(self) -> pl.DataFrame:
+        """Return the items that go on to labelling: mended, masked, without copies and junk.
+
+        Raises
+        ------
+        FrameError
+            When no audit has run.
+        """
+        path = self._folder / ITEMS
+        if not path.is_file():
+            raise FrameError("no audit has run yet: project.audit.run()")
+        return pl.read_parquet(path).filter("kept")
+
+    def gaps(self) -> pl.DataFrame:
+        """Return the collection requests of the last audit: ``category, still needed``."""
+        last = self._folder.events(AUDITS, "audit")
+        gaps = last[-1].data["gaps"] if last else {}
+        rows = {"category": list(gaps), "still needed": list(gaps.values())}
+        return pl.DataFrame(rows, schema={"category": pl.String, "still needed": pl.Int64})
+
+    def _own_inputs(self) -> list[str]:
+        return [e.data["item_id"] for e in self._folder.events(AUDITS, "restored")]
+
+    def _judge(self) -> Gate:
+        limits = self._folder.thresholds
+        before = self._before_newest()
+        now = [b.batch_id for b in self._project.collect.batches()]
+        fresh = [b for b in now if b not in before.data["batches"]] if before else []
+        return gate(
+            self.report(),
+            max_left_out=limits.max_left_out,
+            thin_categories=limits.thin_categories,
+            new_batches=fresh,
+        )

@@ -1,0 +1,191 @@
+"""``project.collect``: bring batches in, with their provenance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from scalekit.collect import (
+    Batch,
+    ProvenanceError,
+    Sources,
+    batch_record,
+    gate,
+    read_rows,
+)
+from scalekit.frames import write_parquet
+from scalekit.gates import Gate
+from scalekit.project.folder import who
+from scalekit.project.stage import Stage
+
+__all__ = ["Collect"]
+
+BATCHES = "collect/batches.jsonl"
+
+
+class Collect(Stage):
+    """Bring in the smallest set of sources, each with its rights."""
+
+    name = "collect"
+    purpose = "The smallest set of sources; no batch without source, date and usage rights."
+
+    def add(
+        self,
+        data: Any,
+        *,
+        source: str = "",
+        tier: str = "",
+        rights: str = "",
+        collected: str = "",
+        collector: str | None = None,
+        batch_id: str | None = None,
+        gap: str = "",
+        generator: str = "",
+        text: str = "text",
+        item_id: str | None = None,
+        category: str | None = None,
+        encoding: str = "utf-8",
+    ) -> Batch:
+        """Read a file or data frame and store it as a batch; bad rows are set aside with reasons.
+
+        The same content under the same name is not stored twice: the batch that is there is
+        returned.
+
+        Parameters
+        ----------
+        data
+            CSV, JSON lines or Parquet file, or any data frame.
+        source, tier, rights, collected, collector
+            Where it comes from; first-party, licensed, public-web or synthetic; SPDX expression or
+            LicenseRef-…; date YYYY-MM-DD; who (default: the user).
+        batch_id
+            Short name (default: the file's).
+        gap, generator
+            For synthetic text: the category it was made for, and what made it.
+        text, item_id, category, encoding
+            Which columns hold what, and the encoding, as in :func:`scalekit.collect.read_rows`.
+
+        Raises
+        ------
+        GateClosedError
+            When Specify's gate is not passed.
+        ProvenanceError
+            When provenance is missing or wrong, or another batch has the name. Nothing is stored.
+        ReadingError
+            When the file can't be read. Nothing is stored.
+        """
+        self.require_before()
+        path = Path(data) if isinstance(data, str | Path) else None
+        name = batch_id or (path.stem.lower() if path else "")
+        fields = {
+            "batch_id": name,
+            "source": source,
+            "tier": tier,
+            "rights": rights,
+            "collected": collected,
+            "collector": collector or who(),
+            "gap": gap,
+            "generator": generator,
+            "file": path.name if path else "",
+        }
+        batch_record(fields, rows=0, quarantined=0, digest="")  # refuse before reading
+        self._check_gap(fields)
+        columns = {"text": text, "item_id": item_id, "category": category, "encoding": encoding}
+        reading = read_rows(data, batch_id=name, **columns)  # type: ignore[arg-type]
+        batch = batch_record(
+            fields,
+            rows=len(reading.items),
+            quarantined=len(reading.quarantine),
+            digest=reading.digest,
+        )
+        known = self._known().get(name)
+        if known is not None and known.digest == batch.digest:
+            return known
+        if known is not None:
+            raise ProvenanceError(f"batch_id: there is another batch {name!r} already; rename one")
+        self._check_ids(reading.items)
+        origin = pl.lit(name), pl.lit(source), pl.lit(tier)
+        items = reading.items.with_columns(
+            c.alias(n) for c, n in zip(origin, ("batch_id", "source", "tier"), strict=True)
+        )
+        write_parquet(items, self._folder / f"collect/{name}.parquet")
+        write_parquet(reading.quarantine, self._folder / f"collect/{name}.quarantine.parquet")
+        # The record last: a batch without it does not exist.
+        self._folder.append(BATCHES, "batch", batch.model_dump())
+        return batch
+
+    def _check_gap(self, fields: dict[str, str]) -> None:
+        shares = self._project.specify.spec.shares
+        if fields["tier"] == "synthetic" and fields["gap"] not in shares:
+            raise ProvenanceError(
+                f"gap: {fields['gap']!r} is no category of the spec; those are {', '.join(shares)}"
+            )
+
+    def _check_ids(self, items: pl.DataFrame) -> None:
+        if not self._known():
+            return
+        there = set(self._every()["item_id"].to_list())
+        twice = [i for i in items["item_id"] if i in there]
+        if twice:
+            raise ProvenanceError(
+                f"item_id: {len(twice)} ids are in other batches already, first {twice[0]!r}; give "
+                "the batch ids of its own"
+            )
+
+    def retire(self, batch_id: str, why: str) -> None:
+        """Take a batch out of use; its rows and record stay.
+
+        Raises
+        ------
+        ProvenanceError
+            When there is no such batch, or no reason is given.
+        """
+        if batch_id not in self._known():
+            raise ProvenanceError(f"there is no batch {batch_id!r}")
+        if not why.strip():
+            raise ProvenanceError("say why the batch is retired")
+        if batch_id not in self._retired():
+            self._folder.append(BATCHES, "retired", {"batch_id": batch_id, "because": why})
+
+    def sources(self) -> Sources:
+        """Return all batches with their provenance, and the rows set aside."""
+        known = self._known()
+        aside = [pl.read_parquet(self._folder / f"collect/{b}.quarantine.parquet") for b in known]
+        quarantine = pl.concat(aside) if aside else pl.DataFrame()
+        return Sources(tuple(known.values()), self._retired(), quarantine)
+
+    def parts(self) -> list[Path]:
+        """Return the Parquet files of the batches in use, in the order of their arrival."""
+        return [self._folder / f"collect/{b.batch_id}.parquet" for b in self.batches()]
+
+    def batches(self) -> list[Batch]:
+        """Return the batches in use."""
+        retired = self._retired()
+        return [b for name, b in self._known().items() if name not in retired]
+
+    def items(self) -> pl.DataFrame:
+        """Return the items of the batches in use, as collected."""
+        parts = self.parts()
+        return pl.concat(map(pl.read_parquet, parts), how="diagonal") if parts else pl.DataFrame()
+
+    def _every(self) -> pl.DataFrame:
+        files = [self._folder / f"collect/{b}.parquet" for b in self._known()]
+        return pl.concat([pl.read_parquet(f, columns=["item_id"]) for f in files])
+
+    def _known(self) -> dict[str, Batch]:
+        events = self._folder.events(BATCHES, "batch")
+        return {e.data["batch_id"]: Batch(**e.data) for e in events}
+
+    def _retired(self) -> dict[str, str]:
+        events = self._folder.events(BATCHES, "retired")
+        return {e.data["batch_id"]: e.data["because"] for e in events}
+
+    def _own_inputs(self) -> list[str]:
+        return [b.digest for b in self.batches()]
+
+    def _judge(self) -> Gate:
+        return gate(
+            self.batches(), max_quarantined_share=self._folder.thresholds.max_quarantined_share
+        )

@@ -1,0 +1,223 @@
+"""``project.label``: instructions, labelling, agreement, consensus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from scalekit.frames import to_polars, write_atomically
+from scalekit.gates import Gate
+from scalekit.label import (
+    Agreement,
+    LabelError,
+    LabelSession,
+    against_given,
+    agreement,
+    gate,
+    import_labels,
+    labels_of,
+    majority,
+    read_events,
+)
+from scalekit.project.stage import Stage
+from scalekit.signing import digest
+
+__all__ = ["Label"]
+
+EVENTS = "label/events"
+LOG = "label/log.jsonl"
+TASK = "category"
+
+
+class Label(Stage):
+    """Label with instructions, measure agreement, sharpen."""
+
+    name = "label"
+    purpose = "Instructions with edge cases, labels on disk, agreement, disagreements resolved."
+
+    def invite(self, *annotators: str) -> None:
+        """Name who may label."""
+        for name in annotators:
+            if name not in self.annotators:
+                self._folder.append(LOG, "invited", {"annotator": name})
+
+    @property
+    def annotators(self) -> list[str]:
+        """Who may label."""
+        return [e.data["annotator"] for e in self._folder.events(LOG, "invited")]
+
+    @property
+    def instructions(self) -> str:
+        """The instructions as annotators see them: the spec's, then the edge cases since."""
+        said = [self._project.specify.spec.instructions.strip()]
+        said += [f"- {e.data['edge_case']}" for e in self._folder.events(LOG, "sharpened")]
+        return "\n".join(said)
+
+    def sharpen(self, edge_case: str, why: str) -> str:
+        """Add an edge case to the instructions, with the reason, and return them.
+
+        They are kept in ``instructions.md`` as well. The same edge case is added once.
+        """
+        known = [e.data["edge_case"] for e in self._folder.events(LOG, "sharpened")]
+        if edge_case not in known:
+            self._folder.append(LOG, "sharpened", {"edge_case": edge_case, "because": why})
+        write_atomically(self._folder / "instructions.md", self.instructions + "\n")
+        return self.instructions
+
+    def leave_out(self, annotator: str, why: str) -> None:
+        """Leave an annotator's labels out of agreement and consensus; they stay on record.
+
+        Raises
+        ------
+        LabelError
+            When nobody of that name was invited, or no reason is given.
+        """
+        self._known(annotator)
+        if not why.strip():
+            raise LabelError("say why the labels are left out")
+        if annotator not in self.left_out:
+            self._folder.append(LOG, "left out", {"annotator": annotator, "because": why})
+
+    @property
+    def left_out(self) -> list[str]:
+        """Whose labels are left out."""
+        return [e.data["annotator"] for e in self._folder.events(LOG, "left out")]
+
+    def open(self, annotator: str, *, item_ids: list[str] | None = None, round: int = 1) -> Any:
+        """Open the Labeler for one annotator, at the first item they have not labelled.
+
+        *item_ids* restricts it to those items (a round on disagreements); then items labelled in an
+        earlier round are shown again.
+
+        Raises
+        ------
+        GateClosedError
+            When an earlier gate is not passed.
+        LabelError
+            When the annotator was not invited.
+        """
+        from scalekit.widgets import Labeler
+
+        self.require_before()
+        self._known(annotator)
+        items = self._project.audit.items()
+        if item_ids is not None:
+            items = items.filter(pl.col("item_id").is_in(item_ids))
+        done = self._every().filter((pl.col("annotator") == annotator) & (pl.col("round") >= round))
+        todo = items.join(done, on="item_id", how="anti")
+        # The same drawn order for everybody, so that the first labels overlap.
+        todo = todo.sort(pl.col("item_id").hash(seed=round), "item_id")
+        categories = self._project.specify.spec.categories
+        values = [{"name": c.name, "description": c.description} for c in categories]
+        session = LabelSession(
+            self._folder / EVENTS, annotator, TASK, self._values(), items["item_id"], round
+        )
+        shown = todo.select("item_id", "text")
+        return Labeler(
+            shown, session, values, guidelines=self.instructions, done=len(items) - len(todo)
+        )
+
+    def import_table(self, labels: Any, *, round: int = 1) -> int:
+        """Record labels made elsewhere: ``item_id, annotator, value`` and, if known, seconds, at.
+
+        Returns how many; the same table is recorded once.
+
+        Raises
+        ------
+        GateClosedError
+            When an earlier gate is not passed.
+        LabelError
+            For an unknown item, annotator or value; nothing is recorded.
+        """
+        self.require_before()
+        given = to_polars(labels, "labels")
+        rows = [[str(v) if v is not None else "" for v in r] for r in given.rows()]
+        mark = digest([given.columns, rows, round])
+        if mark in [e.data["table"] for e in self._folder.events(LOG, "imported")]:
+            return len(given)
+        count = import_labels(
+            given,
+            folder=self._folder / EVENTS,
+            task=TASK,
+            items=set(self._project.audit.items()["item_id"]),
+            annotators=set(self.annotators),
+            values=set(self._values()),
+            round=round,
+        )
+        self._folder.append(LOG, "imported", {"table": mark, "labels": count, "round": round})
+        return count
+
+    def labels(self) -> pl.DataFrame:
+        """Return the labels that stand, on items in use: the last of each annotator and item."""
+        ids = self._project.audit.items()["item_id"]
+        return self._every().filter(pl.col("item_id").is_in(ids.to_list()))
+
+    def agreement(self) -> Agreement:
+        """Measure the agreement of the annotators who are not left out."""
+        return agreement(self._counted(), values=self._values())
+
+    def consensus(self) -> pl.DataFrame:
+        """Return the majority vote on each item, as :func:`scalekit.label.majority`."""
+        return majority(self._counted())
+
+    def disagreements(self, *values: str) -> pl.DataFrame:
+        """Return the items on which votes differ, most divided first, with the votes in words.
+
+        With *values*, only items that received all of them.
+        """
+        votes = self._counted().group_by("item_id").agg(
+            pl.col("value").unique().sort().alias("given"),
+            pl.format("{}: {}", "annotator", "value").sort().str.join("; ").alias("votes"),
+        )  # fmt: skip
+        torn = votes.filter(pl.col("given").list.len() > 1)
+        for value in values:
+            torn = torn.filter(pl.col("given").list.contains(value))
+        texts = self._project.audit.items().select("item_id", "text")
+        order = self.consensus().select("item_id", "entropy")
+        joined = torn.drop("given").join(texts, on="item_id").join(order, on="item_id")
+        return joined.sort("entropy", "item_id", descending=[True, False]).drop("entropy")
+
+    def against_given(self) -> pl.DataFrame:
+        """Return items whose category at the source the annotators outvote."""
+        return against_given(self.consensus(), self._project.audit.items())
+
+    def seconds(self) -> float:
+        """Return the active seconds of all labels together, where known."""
+        return float(self._every()["seconds"].sum())
+
+    def _known(self, annotator: str) -> None:
+        if annotator not in self.annotators:
+            raise LabelError(
+                f"unknown annotator {annotator!r}: project.label.invite({annotator!r}) first; "
+                f"invited are {', '.join(self.annotators) or 'none'}"
+            )
+
+    def _values(self) -> list[str]:
+        return list(self._project.specify.spec.shares)
+
+    def _every(self) -> pl.DataFrame:
+        return labels_of(read_events(self._folder / EVENTS))
+
+    def _counted(self) -> pl.DataFrame:
+        return self.labels().filter(~pl.col("annotator").is_in(self.left_out))
+
+    def _own_inputs(self) -> list[str]:
+        return [digest(self._counted_rows()), *self.left_out]
+
+    def _counted_rows(self) -> list[list[str]]:
+        every = self._every().filter(~pl.col("annotator").is_in(self.left_out))
+        return [list(r) for r in every.select("item_id", "annotator", "value").rows()]
+
+    def _judge(self) -> Gate:
+        limits = self._folder.thresholds
+        return gate(
+            self.agreement(),
+            self.consensus(),
+            items=len(self._project.audit.items()),
+            annotators=limits.labels_per_item,
+            alpha=limits.alpha,
+            worst_value_alpha=limits.worst_value_alpha,
+            max_tied=limits.max_tied,
+            kappa=limits.careless_kappa,
+        )

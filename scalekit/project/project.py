@@ -1,0 +1,74 @@
+"""The project: a folder, five gated stages, and the board that says where each stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scalekit.display import View
+from scalekit.project.audit import Audit
+from scalekit.project.collect import Collect
+from scalekit.project.evaluate import Evaluate
+from scalekit.project.folder import Folder
+from scalekit.project.gatebook import Board, standing
+from scalekit.project.label import Label
+from scalekit.project.specify import Specify
+from scalekit.project.stage import Stage
+from scalekit.project.train import Train
+from scalekit.report import Report
+
+__all__ = ["Project"]
+
+
+class Project(View):
+    """A data project in a folder, made if it is not there.
+
+    Parameters
+    ----------
+    folder
+        Where it lies.
+    profile
+        ``light``, ``full`` (default) or ``pretraining``; counts only when the project is made.
+
+    Raises
+    ------
+    ProjectError
+        When the folder can't be used: read-only, half a project, or from a newer version.
+    """
+
+    def __init__(self, folder: str | Path, *, profile: str | None = None) -> None:
+        self.folder = Folder.open(Path(folder), profile)
+        self.specify = Specify(self)
+        self.collect = Collect(self)
+        self.audit = Audit(self)
+        self.label = Label(self)
+        self.evaluate = Evaluate(self)
+        self.train = Train(self)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The five stages, in order."""
+        return self.specify, self.collect, self.audit, self.label, self.evaluate
+
+    @property
+    def name(self) -> str:
+        """The project's name."""
+        return self.folder.name
+
+    def board(self) -> Board:
+        """Return the gate board."""
+        found = standing(self.folder, self.stages)
+        purposes = {s.name: s.purpose for s in self.stages}
+        return Board(self.name, self.folder.profile, tuple(found.values()), purposes)
+
+    def report(self, path: str | Path | None = None) -> Report:
+        """Write the report: one HTML file that needs no network, and ``report.json`` beside it.
+
+        *path* is the HTML file; by default ``report.html`` in the project.
+        """
+        from scalekit.project.reporting import write_report
+
+        return write_report(self, Path(path) if path else self.folder / "report.html")
+
+    def to_html(self) -> str:
+        """Show the gate board."""
+        return self.board().to_html()

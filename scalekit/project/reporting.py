@@ -1,0 +1,141 @@
+"""What a project's report shows: the gates, every stage's evidence, the journals' heads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from scalekit.display import note, table
+from scalekit.frames import FrameError, write_atomically
+from scalekit.gates import GateClosedError
+from scalekit.journal import signed_head
+from scalekit.report import Report, Section, page, picture
+from scalekit.signing import Signer
+
+if TYPE_CHECKING:
+    from scalekit.project.project import Project
+
+__all__ = ["SIGNER", "write_report"]
+
+SIGNER = "scalekit"
+
+
+def write_report(project: Project, path: Path) -> Report:
+    """Write the report of *project* to *path*, and ``report.json`` beside it.
+
+    A stage that has nothing to show yet says so. The JSON holds the gates and the signed heads of
+    the journals: kept elsewhere, it shows later whether a journal was cut or rewritten.
+    """
+    from scalekit import __version__
+
+    board = project.board()
+    spec = project.specify.spec.behaviour if _has_spec(project) else "No spec yet."
+    sections = [
+        Section("Gates", [board.to_html()]),
+        _section("Specify", project, _specify),
+        _section("Collect", project, _collect),
+        _section("Audit", project, _audit),
+        _section("Label", project, _label),
+        _section("Train", project, _train),
+        _section("Evaluate", project, _evaluate),
+    ]
+    heads = _heads(project)
+    sections.append(Section("Journals", [_journals(heads)]))
+    closing = f"Written by scalekit {__version__}. Every number above is drawn from the project."
+    write_atomically(path, page(project.name, note(spec), sections, closing))
+    gates = project.folder.events("gates.jsonl", "gate")
+    machine = {
+        "project": project.name,
+        "scalekit": __version__,
+        "gates": board.table.to_dicts(),
+        "judgements": [{**e.data, "at": e.at} for e in gates],
+        "public_key": Signer.load(SIGNER, outside=project.folder.root).public.hex(),
+        "heads": heads,
+    }
+    beside = path.with_suffix(".json")
+    write_atomically(beside, json.dumps(machine, indent=1, ensure_ascii=False) + "\n")
+    size = round(path.stat().st_size / 1024)
+    return Report(path, tuple(s.title for s in sections), size)
+
+
+def _has_spec(project: Project) -> bool:
+    return (project.folder / "spec.yaml").is_file()
+
+
+def _section(title: str, project: Project, parts: Callable[[Project], list[str]]) -> Section:
+    try:
+        return Section(title, parts(project))
+    except (FrameError, GateClosedError, RuntimeError, ValueError) as error:
+        return Section(title, [note(f"Nothing to show yet: {error}")])
+
+
+def _specify(project: Project) -> list[str]:
+    versions = project.specify.versions().select("number", "at", "changes")
+    return [project.specify.spec.to_html(), note("Versions:"), table(versions)]
+
+
+def _collect(project: Project) -> list[str]:
+    return [project.collect.sources().to_html()]
+
+
+def _audit(project: Project) -> list[str]:
+    project.audit.items()  # says so when no audit has run
+    report = project.audit.report()
+    return [report.to_html(), picture(report.plot())]
+
+
+def _label(project: Project) -> list[str]:
+    found = project.label.agreement()
+    hours = project.label.seconds() / 3600
+    torn = project.label.disagreements()
+    given = project.label.against_given()
+    return [
+        note(f"{found.labels:,} labels, {hours:.1f} active hours."),
+        found.to_html(),
+        picture(found.plot()),
+        note(f"{len(torn)} items on which votes differ; the most divided:"),
+        table(torn, limit=8),
+        note(f"{len(given)} items whose category at the source the annotators outvote:"),
+        table(given.drop("text"), limit=8),
+        note("Instructions as they stand:"),
+        f"<pre>{escape(project.label.instructions)}</pre>",
+    ]
+
+
+def _train(project: Project) -> list[str]:
+    record = project.train.record()
+    epochs = record.group_by("epoch", maintain_order=True).agg(pl.col("loss").mean())
+    ends = pl.concat([epochs.head(1), epochs.tail(1)]).unique(maintain_order=True)
+    mark = note(f"Weights: {project.train.digest()}")
+    said = note("Mean loss of the first and last epoch:")
+    return [project.train.to_html(), mark, said, table(ends)]
+
+
+def _evaluate(project: Project) -> list[str]:
+    sets = project.evaluate.sets().to_html()
+    measured = project.evaluate.measured()
+    found = project.evaluate.diagnose()
+    return [sets, measured.to_html(), picture(measured.plot()), found.to_html()]
+
+
+def _heads(project: Project) -> list[dict[str, Any]]:
+    signer = Signer.load(SIGNER, outside=project.folder.root)
+    root = project.folder.root
+    return [
+        {"journal": str(j.relative_to(root)), "head": signed_head(j, signer)}
+        for j in project.folder.journals()
+    ]
+
+
+def _journals(heads: list[dict[str, Any]]) -> str:
+    said = (
+        f"{len(heads)} journals; their signed heads are in the JSON beside this page. Keep that "
+        "file elsewhere: `scalekit verify PROJECT --against report.json` then shows whether a "
+        "journal was edited, cut or rewritten since."
+    )
+    return note(said) + table([{"journal": h["journal"]} for h in heads], limit=60)

@@ -1,0 +1,84 @@
+"""What all stages share: the gates before them, their own gate, and when it turns stale."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from scalekit.display import View, badge, block, note
+from scalekit.gates import STAGES, Gate, GateClosedError
+from scalekit.project.gatebook import standing
+from scalekit.signing import digest
+
+if TYPE_CHECKING:
+    from scalekit.project.project import Project
+
+__all__ = ["Stage"]
+
+
+class Stage(View, ABC):
+    """One of the five stages, bound to a project."""
+
+    name: ClassVar[str]
+    purpose: ClassVar[str]
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._folder = project.folder
+
+    @abstractmethod
+    def _own_inputs(self) -> list[str]:
+        """Digests of what this stage's gate judges, beside what the stages before it judge."""
+
+    @abstractmethod
+    def _judge(self) -> Gate:
+        """Return the gate as things stand."""
+
+    def inputs(self) -> str:
+        """Return the digest of everything this stage's gate depends on."""
+        at = STAGES.index(self.name)
+        before = self._project.stages[at - 1].inputs() if at else ""
+        return digest([before, *self._own_inputs()])
+
+    def gate(self) -> Gate:
+        """Judge the gate, record the judgement with the digest of its inputs, and return it."""
+        found = self._judge()
+        data = {
+            "stage": self.name,
+            "passed": found.passed,
+            "inputs": self.inputs(),
+            "checks": [
+                {k: str(v) if v is not None else "" for k, v in c.row().items()}
+                for c in found.checks
+            ],
+        }
+        last = standing(self._folder, self._project.stages)[self.name].judgement
+        if last is None or {k: last[k] for k in data} != data:
+            self._folder.append("gates.jsonl", "gate", data)
+        return found
+
+    def require_before(self) -> None:
+        """Do nothing if every earlier gate is passed and fresh.
+
+        Raises
+        ------
+        GateClosedError
+            Naming the first that is not, with its failed checks.
+        """
+        states = standing(self._folder, self._project.stages)
+        for name in STAGES[: STAGES.index(self.name)]:
+            state = states[name]
+            if state.state != "passed":
+                raise GateClosedError(f"{self.name.title()} can't start: {state.why()}")
+
+    def to_html(self) -> str:
+        """Show where the stage stands and what its verbs are."""
+        state = standing(self._folder, self._project.stages)[self.name]
+        passed = {"passed": True, "closed": False}.get(state.state)
+        verbs = ", ".join(
+            f"{v}()"
+            for v in vars(type(self))
+            if not v.startswith("_") and callable(getattr(self, v))
+        )
+        said = f"{state.state}. {state.advice}" if passed is None else badge(passed)
+        return block(self.name.title(), note(self.purpose), note(f"Gate: {said}"), note(verbs))
