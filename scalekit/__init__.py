@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scalekit import audit, collect, evaluate, govern, label, specify
+    from scalekit.display import show
     from scalekit.gates import Check, Gate, GateClosedError
     from scalekit.project import Project, ProjectError
     from scalekit.specify import Spec
@@ -27,6 +28,7 @@ _NAMES = {
     "GateClosedError": "scalekit.gates",
     "Project": "scalekit.project",
     "ProjectError": "scalekit.project",
+    "show": "scalekit.display",
     "Spec": "scalekit.specify",
 }
 
@@ -43,6 +45,7 @@ __all__ = [
     "evaluate",
     "govern",
     "label",
+    "show",
     "specify",
 ]
 

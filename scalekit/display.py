@@ -10,6 +10,7 @@ import io
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,12 @@ __all__ = [
     "View",
     "badge",
     "block",
+    "counted",
     "figure",
     "figure_png",
     "marked",
     "note",
+    "show",
     "table",
 ]
 
@@ -52,9 +55,16 @@ class View:
         return {"text/plain": f"<{type(self).__name__}>", "text/html": self.to_html()}
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a count with its noun: 1 run, 2 runs."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def badge(passed: bool | None) -> str:
     """Return a mark in words and sign: passed, not passed, or (None) not judged."""
-    return {True: "✔ passed", False: "✘ not passed", None: "○ not judged"}[passed]
+    # No line break between sign and word.
+    said = {True: "✔ passed", False: "✘ not passed", None: "○ not judged"}[passed]
+    return said.replace(" ", "\u00a0", 1)
 
 
 def block(title: str, *parts: str) -> str:
@@ -106,6 +116,13 @@ def _cell(value: Any) -> str:
     return escape(said).replace("\n", "<br>")
 
 
+def _numeric(records: Sequence[Mapping[str, Any]], column: str) -> bool:
+    known = [r[column] for r in records if r[column] is not None]
+    return bool(known) and all(
+        isinstance(v, int | float) and not isinstance(v, bool) for v in known
+    )
+
+
 def table(
     rows: pl.DataFrame | Sequence[Mapping[str, Any]] | None,
     limit: int = MAX_ROWS,
@@ -118,18 +135,36 @@ def table(
     records = rows.to_dicts() if isinstance(rows, pl.DataFrame) else list(rows or [])
     if not records:
         return note(empty) if empty else ""
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in records[0])
+    # Alignment twice: hosts style cells to the right, and some of them drop one of the two forms.
+    sides = {n: "right" if _numeric(records, n) else "left" for n in records[0]}
+    form = {n: f'align="{side}" style="text-align:{side}"' for n, side in sides.items()}
+    head = "".join(f"<th {form[n]}>{escape(str(n))}</th>" for n in records[0])
     body = []
     for record in records[:limit]:
-        cells = []
-        for value in record.values():
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            align = "right" if number else "left"
-            cells.append(f'<td align="{align}">{_cell(value)}</td>')
-        body.append(f"<tr>{''.join(cells)}</tr>")
+        cells = "".join(f"<td {form[n]}>{_cell(value)}</td>" for n, value in record.items())
+        body.append(f"<tr>{cells}</tr>")
     hidden = len(records) - limit
     more = note(f"… and {hidden:,} more rows in .table") if hidden > 0 else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{more}"
+
+
+@dataclass(frozen=True)
+class Shown(View):
+    """A table as a view: texts whole, at most *limit* rows."""
+
+    table: pl.DataFrame
+    limit: int = MAX_ROWS
+
+    def to_html(self) -> str:
+        """Show the table."""
+        return table(self.table, self.limit, empty="No rows.")
+
+
+def show(frame: Any, limit: int = MAX_ROWS) -> Shown:
+    """Return a view of any data frame in which texts are readable, for the end of a cell."""
+    from scalekit.frames import to_polars
+
+    return Shown(to_polars(frame), limit)
 
 
 # --- figures ------------------------------------------------------------------------------------
@@ -253,8 +288,10 @@ def _draw_points(axes: Any, trace: Mapping[str, Any], colour: Any) -> None:
         minus = _numbers(trace["error_x"].get("arrayminus")) or _numbers(error)
         spread = [minus, _numbers(error)]
     line = "-" if "lines" in mode else ""
-    mark = "o" if "markers" in mode else ""
-    style = {"linestyle": line or "none", "marker": mark, "color": colour, "markersize": 5}
+    dash = "line-ew" in str((trace.get("marker") or {}).get("symbol", ""))
+    mark, size = ("_", 18) if dash else ("o" if "markers" in mode else "", 5)
+    style = {"linestyle": line or "none", "marker": mark, "color": colour, "markersize": size}
+    style["markeredgewidth"] = 3 if dash else 1
     axes.errorbar(x, y, xerr=spread, label=trace.get("name"), ecolor=INK, capsize=2, **style)
 
 
@@ -281,7 +318,8 @@ def _finish(axes: Any, layout: Mapping[str, Any], traces: Iterable[Mapping[str, 
         spine.set_color(INK)
         spine.set_alpha(0.4)
     if len([t for t in traces if t.get("name")]) > 1:
-        axes.legend(frameon=False, labelcolor=INK)
+        place = {"loc": "outside lower center", "ncols": 4}
+        axes.figure.legend(frameon=False, labelcolor=INK, **place)
 
 
 class Progress:

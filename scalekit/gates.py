@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from scalekit.display import View, badge, block, table
+from scalekit.display import View, badge, block, note, table
 
 __all__ = ["STAGES", "Check", "Gate", "GateClosedError"]
 
@@ -96,10 +96,14 @@ class Gate(View):
 
     def to_html(self) -> str:
         """Show the checks; below, the evidence of those that failed."""
-        parts = [table(self.table)]
+        rows = self.table.drop("back to", "remedy") if self.passed else self.table
+        parts = [table(rows)]
+        shown: list[str] = []
         for check in self.failed:
-            parts.append(f"<p><b>{check.name}</b>: go back to {check.send_back_to}.</p>")
-            parts.append(table(check.evidence))
+            evidence = table(check.evidence)
+            if evidence and evidence not in shown:
+                shown.append(evidence)
+                parts += [note(f"Evidence on “{check.name}”:"), evidence]
         return block(f"Gate of {self.stage.title()}", badge(self.passed), *parts)
 
 

@@ -74,7 +74,7 @@ class AuditReport(View):
     def table(self) -> pl.DataFrame:
         """One row for each rule: how many rows it marked, and what happens to them."""
         found = dict(self.marks["rule"].value_counts().iter_rows())
-        restored = self.marks.join(self.items.filter("kept"), on="item_id")
+        restored = self.marks.join(self.kept, on="item_id")
         back = dict(restored["rule"].value_counts().iter_rows())
         return pl.DataFrame(
             [

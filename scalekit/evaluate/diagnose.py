@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from scalekit.display import View, block, note, table
+from scalekit.display import View, block, counted, note, table
 from scalekit.evaluate.contamination import Contamination
 from scalekit.evaluate.measure import Measured
 from scalekit.gates import Check, Gate
@@ -175,15 +175,16 @@ def gate(
     cells = {r["set"]: r for r in measured.sets.to_dicts()}
     dev, sealed = cells.get("dev"), cells.get("sealed")
     worst = diagnosis.stage or "collect"
+    remedy = diagnosis.findings[0].remedy if diagnosis.findings else "collect more, measure again"
     reached = dev is not None and dev["accuracy"] >= target
     found = len(leaks.leaks) + sealed_hits
     return Gate(
         "evaluate",
         (
-            Check("nothing of the test sets in training", not found, f"{found} leaks", "0",
+            Check("nothing of the test sets in training", not found, counted(found, "leak"), "0",
                   "collect", "take those training rows out", leaks.leaks.drop("spans")),
             Check("target reached on dev", reached, _said(dev), f"{target:.2f}", worst,
-                  "follow the diagnosis", diagnosis.table),
+                  remedy, diagnosis.table),
             Check("the sealed set agrees with dev", _agree(dev, sealed), _said(sealed),
                   "no surely lower score than dev", "evaluate",
                   "dev was looked at too often: collect new items and split again"),

@@ -92,14 +92,20 @@ class Agreement(View):
         """Show the coefficients, then annotators, values and the most frequent confusions."""
         return block(
             "Agreement",
-            table(self.table),
+            table(_told(self.table)),
             note("Each annotator against the others:"),
             table(self.by_annotator),
             note("Each value against all others:"),
-            table(self.by_value),
+            table(_told(self.by_value)),
             note("Two values given to the same item, most often first:"),
             table(self.confusions, limit=5, empty="No two annotators disagreed."),
         )
+
+
+def _told(found: pl.DataFrame) -> pl.DataFrame:
+    """Drop the column of reasons where nothing is undefined."""
+    column = "undefined because"
+    return found if (found[column] != "").any() else found.drop(column)
 
 
 def agreement(

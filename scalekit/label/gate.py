@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from scalekit.display import counted
 from scalekit.gates import Check, Gate
 from scalekit.label.agreement import Agreement
 from scalekit.label.consensus import careless
@@ -50,7 +51,7 @@ def gate(
                   f"alpha {worst_value_alpha}", "label",
                   "the instructions leave this value open: add an edge case that decides it",
                   measured.confusions.head(3)),
-            Check("nobody careless", hasty.is_empty(), f"{len(hasty)} annotators",
+            Check("nobody careless", hasty.is_empty(), counted(len(hasty), "annotator"),
                   f"none with kappa up to {kappa} at half the others' time", "label",
                   "talk to them, leave their labels out, have the items labelled again", hasty),
             Check("ties resolved", share <= max_tied, f"{tied} ({share:.1%})",

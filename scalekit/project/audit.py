@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import polars as pl
 
-from scalekit.audit import AuditReport, audit, gate, mend
+from scalekit.audit import AuditReport, Balance, audit, gate, mend
 from scalekit.display import Progress
 from scalekit.engine import Local
 from scalekit.frames import FrameError, write_parquet
-from scalekit.gates import Gate
+from scalekit.gates import Check, Gate
 from scalekit.journal import Event
 from scalekit.project.stage import Stage
 
 __all__ = ["Audit"]
 
 AUDITS = "audit/audits.jsonl"
-ITEMS = "audit/items.parquet"
+TABLES = ("items", "marks", "batches", "changes")
 
 
 class Audit(Stage):
@@ -33,18 +33,33 @@ class Audit(Stage):
             When an earlier gate is not passed.
         """
         self.require_before()
-        report = self.report()
-        write_parquet(report.items, self._folder / ITEMS)
+        report = self._audit()
+        for name in TABLES:
+            write_parquet(getattr(report, name), self._folder / f"audit/{name}.parquet")
+        write_parquet(report.balance.table, self._folder / "audit/balance.parquet")
         gaps = dict(report.balance.gaps.select("category", "still needed").iter_rows())
         batches = [b.batch_id for b in self._project.collect.batches()]
-        said = {"batches": batches, "gaps": gaps, "kept": len(report.kept)}
+        said = {"batches": batches, "gaps": gaps, "kept": len(report.kept), "of": self.inputs()}
         last = self._folder.events(AUDITS, "audit")
         if not last or last[-1].data != said:
             self._folder.append(AUDITS, "audit", said)
         return report
 
     def report(self) -> AuditReport:
-        """Return the audit as things stand, without recording it."""
+        """Return the last audit.
+
+        Raises
+        ------
+        FrameError
+            When none has run.
+        """
+        if not self._folder.events(AUDITS, "audit"):
+            raise FrameError("no audit has run yet: project.audit.run()")
+        tables = {n: pl.read_parquet(self._folder / f"audit/{n}.parquet") for n in TABLES}
+        shares = pl.read_parquet(self._folder / "audit/balance.parquet")
+        return AuditReport(**tables, balance=Balance(shares, int(shares["items"].sum())))
+
+    def _audit(self) -> AuditReport:
         limits = self._folder.thresholds
         with Progress("Mending batches") as progress:
             parts = Local().run(
@@ -84,15 +99,13 @@ class Audit(Stage):
     def items(self) -> pl.DataFrame:
         """Return the items that go on to labelling: mended, masked, without copies and junk.
 
-        Raises
-        ------
-        FrameError
-            When no audit has run.
+        Items that were sealed since are not among them. Raises as :meth:`report` does.
         """
-        path = self._folder / ITEMS
-        if not path.is_file():
-            raise FrameError("no audit has run yet: project.audit.run()")
-        return pl.read_parquet(path).filter("kept")
+        return self.report().kept.drop_nulls("text")
+
+    def item_ids(self) -> list[str]:
+        """Return the ids of all items that went on to labelling, those sealed since included."""
+        return self.report().kept["item_id"].to_list()
 
     def gaps(self) -> pl.DataFrame:
         """Return the collection requests of the last audit: ``category, still needed``."""
@@ -106,6 +119,13 @@ class Audit(Stage):
 
     def _judge(self) -> Gate:
         limits = self._folder.thresholds
+        runs = self._folder.events(AUDITS, "audit")
+        if not runs or runs[-1].data["of"] != self.inputs():
+            run = "run project.audit.run() first"
+            return Gate(
+                "audit",
+                (Check("audited", False, "not the batches in use", "all of them", "audit", run),),
+            )
         before = self._before_newest()
         now = [b.batch_id for b in self._project.collect.batches()]
         fresh = [b for b in now if b not in before.data["batches"]] if before else []

@@ -117,12 +117,19 @@ class Evaluate(Stage):
         self._folder.append(LOG, "sealing", said)
 
     def _take_out(self, sealed: list[str]) -> None:
-        """Take sealed items out of every table."""
-        for stage in ("collect", "audit", "audit/parts"):
+        """Take the sealed items' content out of every table; of the audit's, the ids stay."""
+        hidden = pl.col("item_id").is_in(sealed)
+        for stage in ("collect", "audit/parts"):
             for path in (self._folder / stage).glob("*.parquet"):
                 frame = pl.read_parquet(path)
                 if "item_id" in frame.columns and frame["item_id"].is_in(sealed).any():
-                    write_parquet(frame.filter(~pl.col("item_id").is_in(sealed)), path)
+                    write_parquet(frame.filter(~hidden), path)
+        audited = self._folder / "audit/items.parquet"
+        frame = pl.read_parquet(audited)
+        open_columns = ("item_id", "batch_id", "source", "tier", "kept")
+        content = [c for c in frame.columns if c not in open_columns]
+        blank = [pl.when(~hidden).then(pl.col(c)).alias(c) for c in content]
+        write_parquet(frame.with_columns(blank), audited)
 
     def sets(self) -> Sets:
         """Return the sets as they stand, with what leaked.

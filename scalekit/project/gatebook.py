@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Board", "Standing", "standing"]
 
-SIGNS = {"passed": "✔ passed", "closed": "✘ closed", "stale": "◐ stale", "open": "○ not judged"}
+SIGNS = {
+    "passed": "✔\u00a0passed",
+    "closed": "✘\u00a0closed",
+    "stale": "◐\u00a0stale",
+    "open": "○\u00a0not\u00a0judged",
+}
 
 
 @dataclass(frozen=True)

@@ -150,8 +150,8 @@ class Label(Stage):
 
     def labels(self) -> pl.DataFrame:
         """Return the labels that stand, on items in use: the last of each annotator and item."""
-        ids = self._project.audit.items()["item_id"]
-        return self._every().filter(pl.col("item_id").is_in(ids.to_list()))
+        ids = self._project.audit.item_ids()
+        return self._every().filter(pl.col("item_id").is_in(ids))
 
     def agreement(self) -> Agreement:
         """Measure the agreement of the annotators who are not left out."""
@@ -214,7 +214,7 @@ class Label(Stage):
         return gate(
             self.agreement(),
             self.consensus(),
-            items=len(self._project.audit.items()),
+            items=len(self._project.audit.item_ids()),
             annotators=limits.labels_per_item,
             alpha=limits.alpha,
             worst_value_alpha=limits.worst_value_alpha,

@@ -84,7 +84,6 @@ def _collect(project: Project) -> list[str]:
 
 
 def _audit(project: Project) -> list[str]:
-    project.audit.items()  # says so when no audit has run
     report = project.audit.report()
     return [report.to_html(), picture(report.plot())]
 

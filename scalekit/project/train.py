@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from scalekit.display import Progress, View, block, note
+from scalekit.display import Progress, View, block, counted, note
 from scalekit.frames import FrameError, write_atomically, write_parquet
 from scalekit.gates import STAGES, GateClosedError
 from scalekit.project.gatebook import standing
@@ -116,4 +116,4 @@ class Train(View):
         record = self.record()
         updates = record["update"].n_unique()
         said = f"{record['item_id'].n_unique():,} examples, {updates:,} updates."
-        return block("Train", note(f"{len(runs)} runs. Last: {said}"))
+        return block("Train", note(f"{counted(len(runs), 'run')}. Last: {said}"))

@@ -63,6 +63,7 @@ def execute(path: Path, on_cell: Callable[[int, int], None] | None = None) -> An
         kernel_name="python3",
         store_widget_state=False,
         record_timing=False,
+        extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_executed=done,
     )

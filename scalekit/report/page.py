@@ -36,7 +36,7 @@ nav a:hover, nav a:focus { border-color: var(--accent); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; margin: .5rem 0 1rem;
   font-size: .87rem; } th { text-align: left; color: var(--soft); font-weight: 600; }
 th, td { padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: anywhere; min-width: 3.2rem; }
+  vertical-align: top; overflow-wrap: break-word; }
 td[align=right] { text-align: right; font-variant-numeric: tabular-nums; }
 mark { background: var(--mark); color: inherit; } img { max-width: 100%; height: auto; }
 figure { margin: 1rem 0; } footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }

@@ -37,7 +37,7 @@ VOTERS = {
     "ana": (0.04, 9.0, "cancellation"),
     "ben": (0.05, 11.0, "returns"),
     "chloe": (0.06, 8.0, "cancellation"),
-    "dev": (0.05, 10.0, "returns"),
+    "dora": (0.05, 10.0, "returns"),
     "emil": (0.55, 2.2, "delivery"),
 }
 SLIPS = {
@@ -182,8 +182,8 @@ def write_sources(rows: list[Row], late: list[Row], draw: random.Random) -> list
     ])  # fmt: skip
     made = [{**r, "true": "delivery", "batch": "synthetic", "id": f"S-{i:04d}", "fault": "padding"}
             for i, r in enumerate(texts("synthetic"), 1001)]  # fmt: skip
-    write_jsonl("synthetic_delivery.jsonl",
-                [{"id": r["id"], "topic": "delivery", "text": r["text"]} for r in made])  # fmt: skip
+    shown = [{"id": r["id"], "topic": "delivery", "text": r["text"]} for r in made]
+    write_jsonl("synthetic_delivery.jsonl", shown)
     write_csv("review_scrape.csv", [{"review": r["text"]} for r in texts("reviews")])
     return [*rows, *late, *made]
 
@@ -234,7 +234,7 @@ def write_labels(every: list[Row], draw: random.Random) -> None:
         if label["annotator"] != "emil":
             said.setdefault(label["item_id"], set()).add(label["value"])
     torn = [r for r in rows if {"cancellation", "returns"} <= said[r["id"]]]
-    for name in ("ana", "ben", "chloe", "dev"):
+    for name in ("ana", "ben", "chloe", "dora"):
         clock = datetime(2026, 10, 12, 9, 0)
         for row in torn:
             took = seconds(name, row, draw)

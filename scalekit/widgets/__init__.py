@@ -1,0 +1,9 @@
+"""Widgets: where a person acts. Everything else in a notebook is a static view.
+
+Importing this package is what needs ipywidgets and anywidget; ``import scalekit`` does not.
+"""
+
+from scalekit.widgets.labeler import Labeler
+from scalekit.widgets.spec_writer import SpecWriter
+
+__all__ = ["Labeler", "SpecWriter"]

@@ -1,0 +1,298 @@
+// The labeler: shows one item, takes a label by key or button, and moves on at once.
+
+import { banner, claimKey, element, isTextField } from "./elements.js";
+import { Labelling, isOpen } from "./labelling.js";
+
+/** @typedef {{name: string, description: string, key: string}} Value */
+
+/** @param {number} ms @returns {string} */
+function duration(ms) {
+  const minutes = Math.max(1, Math.round(ms / 60_000));
+  return minutes < 90 ? `about ${minutes} min left` : `about ${(minutes / 60).toFixed(1)} h left`;
+}
+
+/** @param {number} count @param {string} what */
+function plural(count, what) {
+  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+}
+
+/** A view of a Labelling: draws the parts once, then changes what they say. */
+class LabelerView {
+  /** @param {Labelling} labelling @param {HTMLElement} el @param {AbortSignal} signal */
+  constructor(labelling, el, signal) {
+    this.labelling = labelling;
+    this.shown = "";
+    this.alarm = banner(labelling.outbox, (count) => `${plural(count, "act")}`);
+    this.#drawHead();
+    this.#drawItem();
+    this.#drawChoices();
+    this.#drawTools();
+    const { task, annotator } = labelling.config;
+    const name = `Label ${task}, as ${annotator}`;
+    this.root = element(
+      "div",
+      { class: "sk-root sk-labeler", tabindex: "0", role: "group", "aria-label": name },
+      ...[this.head, this.alarm.node, this.stage, this.noteBox, this.choices, this.tools],
+    );
+    this.#listen(signal);
+    el.replaceChildren(this.root);
+    this.refresh();
+  }
+
+  // --- drawing ---------------------------------------------------------------------------------
+
+  #drawHead() {
+    this.progress = element("span", { class: "sk-progress" });
+    this.saved = element("span", { class: "sk-saved" });
+    this.keysOn = element("span", { class: "sk-keys-on" }, "keys active");
+    this.keysOff = this.#button("click here to use the keys", "sk-keys-off", () => {});
+    this.fill = element("span");
+    this.bar = element("div", { class: "sk-bar", role: "progressbar", "aria-valuemin": 0 }, this.fill);
+    this.bar.setAttribute("aria-label", "labelled");
+    const sign = element("span", { class: "sk-keys" }, this.keysOn, this.keysOff);
+    const line = element("div", { class: "sk-head-line" }, this.progress, this.saved, sign);
+    this.head = element("div", { class: "sk-head" }, line, this.bar);
+  }
+
+  #drawItem() {
+    this.looking = element("p", { class: "sk-looking" });
+    this.text = element("div", { class: "sk-text", dir: "auto", "aria-live": "polite" });
+    this.remark = element("p", { class: "sk-remark" });
+    this.revisit = this.#button("", "sk-ghost sk-revisit", () => this.labelling.revisit());
+    const item = [this.looking, this.text, this.remark, this.revisit];
+    this.item = element("div", { class: "sk-item" }, ...item);
+    this.guide = this.#drawGuide();
+    this.stage = element("div", { class: "sk-stage" }, this.item, this.guide);
+
+    this.note = element("textarea", { rows: 2, "aria-label": "Note on this item" });
+    const hint = element("small", {}, "Ctrl+Enter keeps the note, Esc leaves it as it was");
+    this.noteBox = element("div", { class: "sk-note", hidden: true }, this.note, hint);
+  }
+
+  #drawGuide() {
+    const { guidelines, values } = this.labelling.config;
+    const list = element("dl");
+    for (const { name, description } of values) {
+      list.append(element("dt", {}, name), element("dd", {}, description));
+    }
+    const text = element("div", { class: "sk-guide-text", dir: "auto" }, guidelines);
+    const title = element("h4", {}, "Guidelines");
+    return element("aside", { class: "sk-guide", hidden: true }, title, text, list);
+  }
+
+  #drawChoices() {
+    this.choices = element("div", { class: "sk-choices", role: "group", "aria-label": "Labels" });
+    /** @type {Map<string, HTMLButtonElement>} */
+    this.choice = new Map();
+    for (const value of this.labelling.config.values) {
+      const press = () => this.labelling.answer("label", value.name, "mouse");
+      const button = this.#button("", "sk-choice", press, value.key);
+      button.dataset.value = value.name;
+      const about = value.description && element("small", {}, value.description);
+      button.append(keyCap(value.key), element("span", {}, element("b", {}, value.name), about));
+      if (value.description) button.title = value.description;
+      this.choice.set(value.name, button);
+      this.choices.append(button);
+    }
+  }
+
+  #drawTools() {
+    const { labelling } = this;
+    const tool = (/** @type {string} */ name, /** @type {string} */ key, /** @type {any} */ act) => {
+      const button = this.#button(name, "sk-tool", act, key);
+      button.append(keyCap(key === "ArrowLeft" ? "←" : key));
+      return button;
+    };
+    this.back = tool("Previous", "ArrowLeft", () => labelling.go(labelling.at - 1));
+    this.undo = tool("Undo", "u", () => labelling.undo("mouse"));
+    this.skip = tool("Skip", "s", () => labelling.answer("skip", "", "mouse"));
+    this.flag = tool("Flag", "f", () => labelling.flag("mouse"));
+    this.noteTool = tool("Note", "n", () => this.openNote());
+    this.guideTool = tool("Guidelines", "g", () => this.toggleGuide());
+    const tools = [this.back, this.undo, this.skip, this.flag, this.noteTool, this.guideTool];
+    this.status = element("p", { class: "sk-status", role: "status" });
+    this.tools = element("div", { class: "sk-tools" }, ...tools, this.status);
+  }
+
+  /**
+   * A button that gives the focus back, so that the next key is the labeler's and not its own.
+   * @param {string} name @param {string} style @param {() => void} press @param {string} [key]
+   */
+  #button(name, style, press, key) {
+    const said = { class: style, type: "button", "aria-keyshortcuts": key || null };
+    const button = element("button", said, name);
+    button.addEventListener("click", () => {
+      this.root.focus({ preventScroll: true });
+      press();
+    });
+    return button;
+  }
+
+  // --- listening -------------------------------------------------------------------------------
+
+  /** @param {AbortSignal} signal */
+  #listen(signal) {
+    const { labelling, root } = this;
+    const refresh = () => this.refresh();
+    labelling.views.add(refresh);
+    signal.addEventListener("abort", () => labelling.views.delete(refresh));
+    root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
+    for (const sign of ["keydown", "pointermove", "pointerdown", "wheel"]) {
+      root.addEventListener(sign, () => labelling.work.touch(), { passive: true });
+    }
+    // The time a page was hidden is nobody's work.
+    const visibility = () => labelling.work.touch(document.hidden);
+    document.addEventListener("visibilitychange", visibility, { signal });
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (!claimKey(event)) return;
+    if (event.repeat || event.isComposing) return;
+    if (isTextField(event.target)) return this.#noteKey(event);
+    const action = this.#action(event);
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+
+  /** @param {KeyboardEvent} event @returns {(() => void) | undefined} what the key does */
+  #action(event) {
+    const { labelling } = this;
+    const digit = !event.shiftKey && /^Digit(\d)$/.exec(event.code)?.[1]; // also where Shift is needed
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const value = labelling.config.values.find(
+      (/** @type {Value} */ v) => v.key && (v.key === key || v.key === digit),
+    );
+    if (value) return () => this.#press(value);
+    /** @type {Record<string, () => void>} */
+    const commands = {
+      u: () => labelling.undo("key"),
+      Backspace: () => labelling.undo("key"),
+      s: () => labelling.answer("skip", "", "key"),
+      f: () => labelling.flag("key"),
+      n: () => this.openNote(),
+      g: () => this.toggleGuide(),
+      "?": () => this.toggleGuide(),
+      ArrowLeft: () => labelling.go(labelling.at - 1),
+      ArrowRight: () => labelling.forward(),
+      ArrowUp: () => this.text.scrollBy(0, -80),
+      ArrowDown: () => this.text.scrollBy(0, 80),
+    };
+    return commands[key];
+  }
+
+  /** @param {Value} value */
+  #press(value) {
+    this.labelling.answer("label", value.name, "key");
+    const button = this.choice.get(value.name);
+    button?.classList.add("sk-pressed");
+    setTimeout(() => button?.classList.remove("sk-pressed"), 120);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #noteKey(event) {
+    const keep = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+    if (!keep && event.key !== "Escape") return;
+    event.preventDefault();
+    if (keep && this.noted) this.labelling.note(this.noted, this.note.value.trim());
+    this.noteBox.hidden = true;
+    this.root.focus({ preventScroll: true });
+  }
+
+  openNote() {
+    this.noted = this.labelling.current;
+    if (!this.noted) return;
+    this.note.value = this.noted.note;
+    this.noteBox.hidden = false;
+    this.note.focus();
+  }
+
+  toggleGuide() {
+    this.guide.hidden = !this.guide.hidden;
+    this.guideTool.setAttribute("aria-expanded", String(!this.guide.hidden));
+  }
+
+  // --- showing ---------------------------------------------------------------------------------
+
+  refresh() {
+    this.#showProgress();
+    this.#showItem();
+    this.alarm.refresh();
+    this.status.classList.toggle("sk-hasty", this.labelling.hasty);
+    this.status.textContent = this.labelling.hasty
+      ? "You are very fast: under 0.7 s an item. Take the time you need."
+      : this.labelling.said;
+  }
+
+  #showProgress() {
+    const { labelling } = this;
+    const { counts, config, outbox, opened } = labelling;
+    const { labelled } = counts;
+    const said = [`${labelled.toLocaleString("en")} of ${config.total.toLocaleString("en")}`];
+    if (labelling.pace.length >= 5 && labelling.remaining > 0) {
+      said.push(duration(labelling.expected));
+    }
+    this.progress.textContent = opened ? said.join(" · ") : "";
+    const state = outbox.trouble || outbox.refusal ? "not saved" : outbox.unsaved ? "saving…" : "saved";
+    this.saved.textContent = opened || outbox.trouble ? state : "";
+    this.saved.dataset.state = state;
+    this.fill.style.width = `${config.total ? (100 * labelled) / config.total : 0}%`;
+    this.bar.setAttribute("aria-valuemax", config.total);
+    this.bar.setAttribute("aria-valuenow", labelled);
+  }
+
+  #showItem() {
+    const { labelling } = this;
+    const entry = labelling.current;
+    const back = entry && !isOpen(entry);
+    const answer = entry?.acts.at(-1);
+    const given = answer?.kind === "label" ? `You said ${answer.value}.` : "You skipped this.";
+    this.looking.textContent = back ? `Looking back. ${given} A label replaces it; → goes on.` : "";
+    const text = entry ? entry.text || "(no text)" : this.#emptyText();
+    if (text !== this.text.textContent) {
+      this.text.textContent = text;
+      this.text.scrollTop = 0;
+    }
+    this.item.classList.toggle("sk-empty", !entry || !entry.text);
+    const flagged = entry?.flag ? "⚑ flagged" : "";
+    this.remark.textContent = [flagged, entry?.note].filter(Boolean).join(" · ");
+    this.flag.setAttribute("aria-pressed", String(Boolean(entry?.flag)));
+    this.revisit.hidden = Boolean(entry) || labelling.waiting || !labelling.counts.skipped;
+    this.revisit.textContent = `Go through the ${labelling.counts.skipped} skipped`;
+    for (const [name, button] of this.choice) {
+      button.classList.toggle("sk-chosen", back === true && answer?.value === name);
+      button.disabled = !entry;
+    }
+    for (const button of [this.skip, this.flag, this.noteTool]) button.disabled = !entry;
+    this.back.disabled = labelling.at === 0;
+  }
+
+  #emptyText() {
+    const { counts, config, waiting } = this.labelling;
+    if (waiting) return "Loading…";
+    if (counts.skipped) return `${plural(counts.labelled, "item")} labelled, ${counts.skipped} skipped.`;
+    return `All ${plural(config.total, "item")} are labelled. Run the next cell to see what they say.`;
+  }
+}
+
+/** @param {string} key */
+function keyCap(key) {
+  return element("kbd", { hidden: !key, "aria-hidden": "true" }, key);
+}
+
+export default () => {
+  /** @type {Labelling} */
+  let labelling;
+  return {
+    /** @param {{model: any, signal: AbortSignal}} widget */
+    initialize({ model, signal }) {
+      labelling = new Labelling(model);
+      signal.addEventListener("abort", () => labelling.outbox.stop());
+    },
+    /** @param {{el: HTMLElement, signal: AbortSignal}} view */
+    render({ el, signal }) {
+      new LabelerView(labelling, el, signal);
+    },
+  };
+};
