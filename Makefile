@@ -37,9 +37,11 @@ unit: setup            ## everything but the notebooks and the browser
 browser: setup         ## widgets in a real JupyterLab; skips, saying so, without Chromium
 	$(BIN)/python -m pytest tests/browser
 
-nbtest: setup          ## strict comparison of the executed templates, on a fresh copy
-	rm -rf build/nbval && $(BIN)/scalekit new build/nbval
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=180 build/nbval -p no:cacheprovider
+nbtest: setup          ## strict comparison of the executed templates, on a copy as users make it
+	@folder=$$(mktemp -d) && $(BIN)/scalekit new $$folder/project \
+	&& SCALEKIT_KEYS=$$folder/keys $(BIN)/python -m pytest --nbval --nbval-current-env \
+		--nbval-cell-timeout=180 -q -p no:cacheprovider $$folder/project; \
+	status=$$?; rm -rf $$folder; exit $$status
 
 test: lint types unit browser nbtest
 
@@ -50,4 +52,4 @@ bench: setup           ## the figures printed in the README
 	for f in tests/benchmarks/*.py; do $(BIN)/python $$f; done
 
 clean:
-	rm -rf $(VENV) $(DEMO) build
+	rm -rf $(VENV) $(DEMO)

@@ -33,14 +33,16 @@ class Engine(Protocol):
         into: Path,
         settings: Mapping[str, Any],
         progress: Progress | None = None,
+        version: int = 1,
     ) -> list[Path]:
         """Return the result file of each part, in order."""
         ...
 
 
-def result_path(function: Work, part: Path, into: Path, settings: Mapping[str, Any]) -> Path:
+def result_path(
+    function: Work, part: Path, into: Path, settings: Mapping[str, Any], version: int = 1
+) -> Path:
     """Return the name of a part's result: equal inputs give equal names."""
-    version = getattr(function, "version", 1)
     work = {"function": function.__qualname__, "version": version, "settings": dict(settings)}
     name = digest({**work, "part": digest_file(part)})
     return into / f"{function.__name__}-{name.rpartition(':')[2][:24]}.parquet"
@@ -56,13 +58,14 @@ class Local:
         into: Path,
         settings: Mapping[str, Any],
         progress: Progress | None = None,
+        version: int = 1,
     ) -> list[Path]:
         """Run ``function(table, **settings)`` on each part that has no result yet.
 
         Parameters
         ----------
         function
-            From a table to a table; give it a new ``version`` attribute when what it does changes.
+            From a table to a table.
         parts
             Parquet files.
         into
@@ -71,10 +74,12 @@ class Local:
             Keyword arguments, without floats (they are part of the result's name).
         progress
             Called as ``progress(done, total)`` after each part.
+        version
+            Of what the function does: another number, and every part is worked anew.
         """
         results = []
         for done, part in enumerate(parts, 1):
-            result = result_path(function, part, into, settings)
+            result = result_path(function, part, into, settings, version)
             if not result.exists():
                 write_parquet(function(pl.read_parquet(part), **settings), result)
             results.append(result)

@@ -1,13 +1,14 @@
 """Audit: clean (mended, no duplicates, no junk, private data masked) and balanced."""
 
 from scalekit.audit.balance import Balance, balance, filled_or_padded
-from scalekit.audit.clean import AuditReport, audit, gate, mend
+from scalekit.audit.clean import MEND_VERSION, AuditReport, audit, gate, mend
 from scalekit.audit.duplicates import exact_duplicates, near_duplicates
 from scalekit.audit.junk import junk_rule
 from scalekit.audit.normalise import normalise
 from scalekit.audit.personal import find_personal, mask
 
 __all__ = [
+    "MEND_VERSION",
     "AuditReport",
     "Balance",
     "audit",

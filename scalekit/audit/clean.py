@@ -29,6 +29,8 @@ MARKS = {
     "kept_id": pl.String,
     "score": pl.Float64,
 }
+MEND_VERSION = 1
+"""Raised when :func:`mend` finds or changes something else than before."""
 DROPPING = ("exact-duplicate", "near-duplicate", "junk")
 """Rules that take a row out; ``personal-data`` only masks it."""
 

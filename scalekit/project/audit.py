@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from scalekit.audit import AuditReport, Balance, audit, gate, mend
+from scalekit.audit import MEND_VERSION, AuditReport, Balance, audit, gate, mend
 from scalekit.display import Progress
 from scalekit.engine import Local
 from scalekit.frames import FrameError, write_parquet
@@ -62,9 +62,8 @@ class Audit(Stage):
     def _audit(self) -> AuditReport:
         limits = self._folder.thresholds
         with Progress("Mending batches") as progress:
-            parts = Local().run(
-                mend, self._project.collect.parts(), self._folder / "audit/parts", {}, progress
-            )
+            into, batches = self._folder / "audit/parts", self._project.collect.parts()
+            parts = Local().run(mend, batches, into, {}, progress, MEND_VERSION)
         before = self._before_newest()
         return audit(
             pl.concat(map(pl.read_parquet, parts), how="diagonal"),
