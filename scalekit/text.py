@@ -6,10 +6,13 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["Pairs", "ShingleIndex", "Word", "fold", "jaccard_pairs", "shingles", "words"]
 
@@ -78,6 +81,8 @@ class ShingleIndex:
 
     def matrix(self, texts: Sequence[str], n: int) -> sparse.csr_array:
         """Return texts x shingles, each entry 1 where the text has the shingle."""
+        from scipy import sparse
+
         columns: list[int] = []
         ends = [0]
         for text in texts:

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from scalekit.frames import ids_unique, require, to_polars
 from scalekit.text import jaccard_pairs
@@ -27,6 +25,9 @@ def groups(items: Any, *, together: Sequence[str] = (), threshold: float = 0.5) 
     *threshold*), or when they share a value in one of the columns *together* (a conversation, a
     source document); and so on through others.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     table = require(to_polars(items, "items"), ("text", *together), "items")
     n = len(table)
     pairs = jaccard_pairs(table["text"].to_list(), 3, threshold)

@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 __all__ = [
     "METRICS",
@@ -222,6 +221,8 @@ def cohen_matrix(
     shared
         annotators x annotators counts of shared items.
     """
+    from scipy import sparse
+
     items, raters, k = shape
     ones = np.ones(len(item))
     hot = sparse.csr_array((ones, (annotator * k + value, item)), shape=(raters * k, items))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import polars as pl
@@ -107,7 +108,8 @@ class Label(Stage):
         done = self._every().filter((pl.col("annotator") == annotator) & (pl.col("round") >= round))
         todo = items.join(done, on="item_id", how="anti")
         # The same drawn order for everybody, so that the first labels overlap.
-        todo = todo.sort(pl.col("item_id").hash(seed=round), "item_id")
+        drawn = [sha256(f"{round}:{i}".encode()).hexdigest() for i in todo["item_id"]]
+        todo = todo.with_columns(pl.Series("drawn", drawn, dtype=pl.String)).sort("drawn")
         categories = self._project.specify.spec.categories
         values = [{"name": c.name, "description": c.description} for c in categories]
         session = LabelSession(

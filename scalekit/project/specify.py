@@ -57,13 +57,19 @@ class Specify(Stage):
         return whole
 
     def edit(self) -> Any:
-        """Open the SpecWriter: every change is saved as a draft, *Save version* writes the spec."""
+        """Open the SpecWriter: every change is saved as a draft, *Save version* writes the spec.
+
+        A draft that is newer than ``spec.yaml`` is taken up where it was left.
+        """
         from scalekit.widgets import SpecWriter
 
         draft = self._folder / DRAFT
-        if draft.is_file():
+        written = self._folder / "spec.yaml"
+        if draft.is_file() and not (
+            written.is_file() and written.stat().st_mtime > draft.stat().st_mtime
+        ):
             fields = json.loads(draft.read_text(encoding="utf-8"))
-        elif (self._folder / "spec.yaml").is_file():
+        elif written.is_file():
             fields = self.spec.model_dump(mode="json")
         else:
             fields = {"name": self._folder.name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -76,9 +77,9 @@ class Stage(View, ABC):
         state = standing(self._folder, self._project.stages)[self.name]
         passed = {"passed": True, "closed": False}.get(state.state)
         verbs = ", ".join(
-            f"{v}()"
-            for v in vars(type(self))
-            if not v.startswith("_") and callable(getattr(self, v))
+            f"{name}()"
+            for name, verb in vars(type(self)).items()
+            if not name.startswith("_") and inspect.isfunction(verb)
         )
         said = f"{state.state}. {state.advice}" if passed is None else badge(passed)
         return block(self.name.title(), note(self.purpose), note(f"Gate: {said}"), note(verbs))

@@ -84,7 +84,7 @@ export class Labelling {
       changed: () => this.changed(),
     });
     for (const message of this.outbox.left()) this.outbox.post(message, { keep: true });
-    this.#ask({ opening: true });
+    this.#ask({ opening: true }, false);
   }
 
   /** @returns {Entry | undefined} the item on the screen */
@@ -181,7 +181,7 @@ export class Labelling {
   revisit() {
     this.#again = true;
     this.#next = 0;
-    this.#ask();
+    this.#ask({}, false);
     this.changed();
   }
 
@@ -196,12 +196,16 @@ export class Labelling {
     return this.outbox.post(act, { keep: true });
   }
 
-  #ask(fields = {}) {
+  /**
+   * Ask for the next items.
+   * @param {Record<string, any>} fields
+   * @param {boolean} first before the labels that wait, because the person sees the items; not
+   *   where the answer depends on those labels
+   */
+  #ask(fields = {}, first = true) {
     this.#asking = true;
     const request = { kind: "items", from: this.#next, again: this.#again, ...fields };
-    // Before the labels that wait: the next items are what the person sees. Not at the opening,
-    // where the answer must count what an earlier page left behind.
-    this.outbox.post(request, { first: !("opening" in fields) });
+    this.outbox.post(request, { first });
   }
 
   #advance() {
