@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,25 +55,36 @@ def to_polars(frame: Any, what: str = "table") -> pl.DataFrame:
         return frame
     if isinstance(frame, pl.LazyFrame):
         return frame.collect()
-    if isinstance(frame, Mapping) or (
-        isinstance(frame, Iterable) and all(isinstance(row, Mapping) for row in _peek(frame))
-    ):
-        return pl.DataFrame(frame, infer_schema_length=None)
-    import narwhals as nw
-
+    rows = isinstance(frame, list | tuple) and all(isinstance(row, Mapping) for row in frame)
     try:
-        native = nw.from_native(frame)
+        if rows or isinstance(frame, Mapping):
+            return pl.DataFrame(frame, infer_schema_length=None)
+        return _through_narwhals(frame)
     except TypeError as error:
         raise FrameError(
             f"{what}: a data frame is needed (polars, pandas, pyarrow…), a list of rows or a "
-            f"mapping of columns; got {type(frame).__name__}"
+            f"mapping of columns; got {type(frame).__name__} ({error})"
         ) from error
+    except Exception as error:  # each library has its own family of exceptions
+        place = _unfit_column(frame) if rows else ""
+        raise FrameError(f"{what}: not readable as a table: {place}{error}") from error
+
+
+def _unfit_column(rows: Sequence[Mapping[str, Any]]) -> str:
+    for name in dict.fromkeys(name for row in rows for name in row):
+        try:
+            pl.Series(name, [row.get(name) for row in rows])
+        except Exception:
+            return f"column {name!r}: "
+    return ""
+
+
+def _through_narwhals(frame: Any) -> pl.DataFrame:
+    import narwhals as nw
+
+    native = nw.from_native(frame)
     eager = native.collect() if isinstance(native, nw.LazyFrame) else native
     return eager.to_polars()
-
-
-def _peek(frame: Iterable[Any]) -> list[Any]:
-    return list(frame) if isinstance(frame, list | tuple) else [None]
 
 
 def require(frame: pl.DataFrame, columns: Iterable[str], what: str) -> pl.DataFrame:

@@ -30,6 +30,7 @@ except ImportError:  # Windows: files made with ``exclusive=True`` still have on
 
 __all__ = ["Event", "Journal", "JournalError", "Verification", "read", "signed_head", "verify"]
 
+FORMAT = 1
 HEAD_TYPE = "application/vnd.scalekit.journal-head+json"
 ORIGIN = "0" * 64
 
@@ -76,13 +77,18 @@ def _parse(line: bytes) -> Event:
     fields = ("seq", "at", "kind", "data", "prev", "hash")
     if not isinstance(body, dict) or set(body) != {"v", *fields}:
         raise ValueError("not a journal event")
+    if body["v"] != FORMAT:
+        raise ValueError(f"written in journal format {body['v']!r}, this is {FORMAT}")
     return Event(*(body[f] for f in fields))
 
 
-def _own_hash(event: Event) -> str:
-    body = {"v": 1, "seq": event.seq, "at": event.at, "kind": event.kind}
-    whole = {**body, "data": event.data, "prev": event.prev}
-    return hashlib.sha256(canonical(whole)).hexdigest()
+def _as_written(line: bytes, event: Event) -> bool:
+    """Whether *line* is, byte for byte, what a writer makes of this event."""
+    body = {"v": FORMAT, "seq": event.seq, "at": event.at, "kind": event.kind}
+    try:
+        return _seal_line({**body, "data": event.data, "prev": event.prev})[0] == line + b"\n"
+    except (TypeError, ValueError):
+        return False
 
 
 def _split(raw: bytes) -> tuple[list[bytes], bytes]:
@@ -147,7 +153,7 @@ def verify(
         except ValueError:
             return Verification("unreadable", number - 1, number, "not a journal event")
         previous = hashes[-1] if hashes else ORIGIN
-        if _own_hash(event) != event.hash:
+        if not _as_written(line, event):
             return Verification("edited", number - 1, number, "its content does not fit its hash")
         if event.seq != len(hashes):
             missing = f"event {len(hashes)} is missing, {event.seq} stands in its place"
@@ -194,9 +200,9 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, flags, 0o644)
-        except FileExistsError:
-            raise JournalError(f"{path}: exists already; a session writes a new file") from None
         except OSError as error:
+            if exclusive and path.exists():
+                raise JournalError(f"{path}: exists already; a session writes a new file") from None
             raise JournalError(
                 f"{path}: can't be written ({error.strerror}); nothing was recorded"
             ) from error
@@ -249,7 +255,7 @@ class Journal:
             at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             lines, last = [], self._last
             for seq, (kind, data) in enumerate(records, self._events):
-                body = {"v": 1, "seq": seq, "at": at, "kind": kind, "data": dict(data)}
+                body = {"v": FORMAT, "seq": seq, "at": at, "kind": kind, "data": dict(data)}
                 line, last = _seal_line({**body, "prev": last})
                 lines.append(line)
             self._write(b"".join(lines))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
+import secrets
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,13 +50,15 @@ def _plain(value: Any, where: str) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
+        if any("\ud800" <= c <= "\udfff" for c in value):
+            raise TypeError(f"{where}: half a surrogate pair in the text, which has no UTF-8 form")
         return unicodedata.normalize("NFC", value)
     if isinstance(value, Mapping):
         keys = [unicodedata.normalize("NFC", k) if isinstance(k, str) else k for k in value]
         if any(not isinstance(k, str) for k in keys) or len(set(keys)) != len(keys):
             raise TypeError(f"{where}: keys must be distinct strings, got {list(value)!r}")
         return {k: _plain(v, f"{where}.{k}") for k, v in zip(keys, value.values(), strict=True)}
-    if isinstance(value, Sequence) and not isinstance(value, bytes):
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         return [_plain(v, f"{where}[{i}]") for i, v in enumerate(value)]
     raise TypeError(
         f"{where}: {type(value).__name__} has no canonical form; write numbers with a fraction "
@@ -133,20 +137,36 @@ def private_file(path: Path, make: bytes, *, outside: Path | None = None) -> byt
             f"{path}: a key must not lie inside a git checkout ({checkout}); "
             "set SCALEKIT_KEYS to another folder"
         )
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            _write_secret(path, make)
         if os.name == "posix" and path.stat().st_mode & 0o077:
-            raise KeyFileError(
-                f"{path}: others can read this key; run `chmod 600 {path}`"
-            ) from None
-        return path.read_bytes()
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(make)
-        stream.flush()
-        os.fsync(stream.fileno())
-    return make
+            raise KeyFileError(f"{path}: others can read this key; run `chmod 600 {path}`")
+        secret = path.read_bytes()
+    except OSError as error:
+        raise KeyFileError(
+            f"{path}: no key can be kept here ({error.strerror}); set SCALEKIT_KEYS to a folder "
+            "that you may write"
+        ) from error
+    if not secret:
+        raise KeyFileError(f"{path}: this key is empty; bring it back from a copy, or remove it")
+    return secret
+
+
+def _write_secret(path: Path, secret: bytes) -> None:
+    """Write a file at mode 0600 that is there whole or not at all; an earlier one wins."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(secret)
+            stream.flush()
+            os.fsync(stream.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink()
 
 
 def public_key_id(public_key: bytes) -> str:

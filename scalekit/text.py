@@ -31,38 +31,56 @@ class Word:
 
 
 def fold(text: str) -> str:
-    """Return *text* as compared: NFKC, case-folded, without invisible characters."""
-    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
+    """Return *text* as compared: without case, width, compatibility forms, invisible characters.
+
+    Compatibility caseless matching of the Unicode standard (section 3.13, D146), composed.
+    """
+    bare = unicodedata.normalize("NFD", _INVISIBLE.sub("", text))
+    once = unicodedata.normalize("NFKD", bare.casefold())
+    return unicodedata.normalize("NFKC", once.casefold())
 
 
 def words(text: str) -> list[Word]:
-    """Split *text* into folded words, each with its place in the original."""
+    """Split *text* into folded words, each with its place in the original.
+
+    A word is a run of letters, digits and underscores with the marks that belong to them.
+    """
     if text.isascii():
         return [Word(m[0].lower(), m.start(), m.end()) for m in _WORD.finditer(text)]
-    # Fold character by character, remembering where each folded character came from. Combining
-    # sequences are kept together, because NFKC composes them.
-    folded: list[str] = []
-    origin: list[int] = []
-    for start, end in _clusters(text):
-        piece = fold(text[start:end])
-        folded.append(piece)
-        origin.extend([start] * len(piece))
-    joined = "".join(folded)
-    origin.append(len(text))
-    found = []
-    for match in _WORD.finditer(joined):
-        last = origin[match.end() - 1]
-        end = next((e for s, e in _clusters(text[last:]) if s == 0), 1) + last
-        found.append(Word(match[0], origin[match.start()], end))
-    return found
+    spans = list(_clusters(text))
+    pieces = [fold(text[start:end]) for start, end in spans]
+    if "".join(pieces) != fold(text):  # signs that fold otherwise together: keep them together
+        spans, pieces = [(0, len(text))], [fold(text)]
+    found: list[Word] = []
+    word, first, last = "", 0, 0
+    for (start, end), piece in zip(spans, pieces, strict=True):
+        for sign in piece:
+            if _WORD.match(sign) or (word and unicodedata.category(sign)[0] == "M"):
+                first = first if word else start
+                word, last = word + sign, end
+            elif word:
+                found.append(Word(word, first, last))
+                word = ""
+    return [*found, Word(word, first, last)] if word else found
 
 
 def _clusters(text: str) -> Iterator[tuple[int, int]]:
+    """Return spans that fold on their own: a sign with all that composes with it."""
     start = 0
     for i in range(1, len(text) + 1):
-        if i == len(text) or not unicodedata.combining(text[i]):
+        if i == len(text) or not _composes(text[i - 1], text[i]):
             yield start, i
             start = i
+
+
+def _composes(before: str, sign: str) -> bool:
+    hangul = "\u1100" <= before <= "\u11ff" or "\uac00" <= before <= "\ud7a3"
+    return (
+        unicodedata.category(sign)[0] == "M"
+        or (hangul and "\u1160" <= sign <= "\u11ff")  # vowels and finals
+        or sign in "\uff9e\uff9f"  # half-width voicing marks
+        or bool(_INVISIBLE.match(sign))
+    )
 
 
 def shingles(folded: Sequence[str], n: int) -> list[str]:

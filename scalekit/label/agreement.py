@@ -243,8 +243,8 @@ def _by_annotator(
             }
         )
     optional = ("mean kappa with others", "alpha without them", "median seconds")
-    frame = pl.DataFrame(rows, schema_overrides=dict.fromkeys(optional, pl.Float64))
-    return frame.sort("mean kappa with others", nulls_last=True)
+    schema = {"annotator": pl.String, "labels": pl.Int64, **dict.fromkeys(optional, pl.Float64)}
+    return pl.DataFrame(rows, schema=schema).sort("mean kappa with others", nulls_last=True)
 
 
 def _confusions(counts: Array, order: list[str]) -> pl.DataFrame:

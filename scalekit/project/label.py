@@ -115,9 +115,13 @@ class Label(Stage):
         session = LabelSession(
             self._folder / EVENTS, annotator, TASK, self._values(), items["item_id"], round
         )
-        shown = todo.select("item_id", "text")
+        kept = done.filter(pl.col("item_id").is_in(items["item_id"].to_list()))
         return Labeler(
-            shown, session, values, guidelines=self.instructions, done=len(items) - len(todo)
+            todo.select("item_id", "text"),
+            session,
+            values,
+            guidelines=self.instructions,
+            done=dict(kept["value"].value_counts().iter_rows()),
         )
 
     def import_table(self, labels: Any, *, round: int = 1) -> int:

@@ -93,6 +93,7 @@ class Widget(anywidget.AnyWidget):  # type: ignore[misc]
         super().__init__(config=dict(config))
         self._lock = threading.Lock()
         self._summaries: list[DisplayHandle] = []
+        self._shown = ""
         self._refresh = Throttle(self._update_summaries)
         self.on_msg(self._receive)
 
@@ -112,6 +113,8 @@ class Widget(anywidget.AnyWidget):  # type: ignore[misc]
 
     def _reply(self, message: Mapping[str, Any]) -> dict[str, Any]:
         head = {"reply": message.get("id")}
+        if message.get("kind") == "ping":
+            return head
         try:
             return {**head, **self.answer(message)}
         except Exception as error:
@@ -119,14 +122,17 @@ class Widget(anywidget.AnyWidget):  # type: ignore[misc]
             return {**head, "error": why, "final": isinstance(error, ValueError | TypeError)}
 
     def _update_summaries(self) -> None:
-        if self._summaries:
-            summary = self._summary()
+        if not self._summaries:
+            return
+        before, summary = self._shown, self._summary()
+        if summary.data != before:
             for handle in self._summaries:
                 handle.update(summary)
 
     def _summary(self) -> HTML:
         with self._lock:
-            return HTML(self.to_html())
+            self._shown = self.to_html()
+        return HTML(self._shown)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**options) or ({}, {})

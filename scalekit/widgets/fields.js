@@ -1,4 +1,4 @@
-// The fields of a form over a Writing: each edits one key of one row, and shows what is wrong there.
+// The fields of a form over a Writing: each edits one key of one row and says what is wrong there.
 
 import { element } from "./elements.js";
 
@@ -87,39 +87,41 @@ export class Fields {
     return this.#field(place, control);
   }
 
-  /** A depth: a name, or an interval in percent of the way from input to output. @param {Place} place */
+  /** A depth: a name, or an interval in percent from input to output. @param {Place} place */
   depth(place) {
     const { row, key } = place;
     const { depths } = this.writing.config;
     const bar = element("span");
     const ends = ["from", "to"].map((end) =>
-      element("input", { type: "text", inputmode: "decimal", "aria-label": `Depth ${end}, percent` }),
+      element("input", {
+        type: "text",
+        inputmode: "decimal",
+        "aria-label": `Depth ${end}, percent`,
+      }),
     );
     const interval = element("span", { class: "sk-interval" }, ends[0], "to", ends[1], "%");
     const show = () => {
       const named = typeof row[key] === "string";
-      const [low, high] = (named ? depths[row[key]] : row[key]) ?? [0, 0];
+      const [low, high] = (named ? depths[row[key]] : row[key]) ?? [];
       interval.hidden = named;
       bar.style.left = `${Math.max(0, low * 100) || 0}%`;
       bar.style.width = `${Math.min(100, (high - low) * 100) || 0}%`;
       if (named) return;
       ends.forEach((end, i) => {
-        if (end !== document.activeElement) end.value = percent(row[key][i]);
+        if (end !== document.activeElement) end.value = percent(row[key]?.[i]);
       });
     };
     const names = [...Object.keys(depths), "interval"];
     const control = element("select");
     this.#fill(control, typeof row[key] === "string" ? row[key] : "interval", names);
     control.addEventListener("change", () => {
-      row[key] = control.value === "interval" ? [...depths[row[key]]] : control.value;
+      row[key] = control.value === "interval" ? [...(depths[row[key]] ?? [0, 1])] : control.value;
       show();
       this.#edited(place);
     });
     ends.forEach((end, i) =>
       end.addEventListener("input", () => {
-        row[key] = row[key].map((/** @type {any} */ was, /** @type {number} */ j) =>
-          j === i ? fraction(end.value) : was,
-        );
+        row[key] = ends.map((_, j) => (j === i ? fraction(end.value) : (row[key]?.[j] ?? null)));
         show();
         this.#edited(place);
       }),
@@ -177,11 +179,13 @@ export class Fields {
   #sorted() {
     const found = new Map();
     for (const problem of this.writing.problems) {
-      let path = problem.field;
+      const { field, reason } = problem;
+      let path = field;
       while (path && !this.slots.has(path)) path = path.replace(/(\.?[^.[\]]+|\[\d+\])$/, "");
       // Of several reasons, the one that names the field most exactly says most.
       const before = found.get(path);
-      if (!before || problem.field.length > before.field.length) found.set(path, problem);
+      if (before && before.field.length >= field.length) continue;
+      found.set(path, path ? problem : { field, reason: `${field}: ${reason}` });
     }
     return found;
   }
@@ -220,8 +224,10 @@ export class Fields {
   #fill(select, value, offered = this.#offers.get(select)?.() ?? []) {
     const options = [...new Set([...offered, value ?? ""])];
     const shown = [...select.options].map((option) => option.value);
-    if (shown.join("\0") !== options.join("\0")) {
-      select.replaceChildren(...options.map((o) => element("option", { value: o }, o || "choose…")));
+    if (JSON.stringify(shown) !== JSON.stringify(options)) {
+      select.replaceChildren(
+        ...options.map((o) => element("option", { value: o }, o || "choose…")),
+      );
     }
     select.value = value ?? "";
   }

@@ -47,7 +47,11 @@ class LabelerView {
     this.keysOn = element("span", { class: "sk-keys-on" }, "keys active");
     this.keysOff = this.#button("click here to use the keys", "sk-keys-off", () => {});
     this.fill = element("span");
-    this.bar = element("div", { class: "sk-bar", role: "progressbar", "aria-valuemin": 0 }, this.fill);
+    this.bar = element(
+      "div",
+      { class: "sk-bar", role: "progressbar", "aria-valuemin": 0 },
+      this.fill,
+    );
     this.bar.setAttribute("aria-label", "labelled");
     const sign = element("span", { class: "sk-keys" }, this.keysOn, this.keysOff);
     const line = element("div", { class: "sk-head-line" }, this.progress, this.saved, sign);
@@ -98,7 +102,11 @@ class LabelerView {
 
   #drawTools() {
     const { labelling } = this;
-    const tool = (/** @type {string} */ name, /** @type {string} */ key, /** @type {any} */ act) => {
+    const tool = (
+      /** @type {string} */ name,
+      /** @type {string} */ key,
+      /** @type {any} */ act,
+    ) => {
       const button = this.#button(name, "sk-tool", act, key);
       button.append(keyCap(key === "ArrowLeft" ? "←" : key));
       return button;
@@ -135,6 +143,7 @@ class LabelerView {
     const { labelling, root } = this;
     const refresh = () => this.refresh();
     labelling.views.add(refresh);
+    labelling.outbox.wake();
     signal.addEventListener("abort", () => labelling.views.delete(refresh));
     root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
     for (const sign of ["keydown", "pointermove", "pointerdown", "wheel"]) {
@@ -159,7 +168,8 @@ class LabelerView {
   /** @param {KeyboardEvent} event @returns {(() => void) | undefined} what the key does */
   #action(event) {
     const { labelling } = this;
-    const digit = !event.shiftKey && /^Digit(\d)$/.exec(event.code)?.[1]; // also where Shift is needed
+    // By place on the keyboard too: on some layouts a digit needs Shift.
+    const digit = !event.shiftKey && /^Digit(\d)$/.exec(event.code)?.[1];
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const value = labelling.config.values.find(
       (/** @type {Value} */ v) => v.key && (v.key === key || v.key === digit),
@@ -174,6 +184,7 @@ class LabelerView {
       n: () => this.openNote(),
       g: () => this.toggleGuide(),
       "?": () => this.toggleGuide(),
+      Escape: () => this.root.blur(),
       ArrowLeft: () => labelling.go(labelling.at - 1),
       ArrowRight: () => labelling.forward(),
       ArrowUp: () => this.text.scrollBy(0, -80),
@@ -195,9 +206,14 @@ class LabelerView {
     const keep = event.key === "Enter" && (event.ctrlKey || event.metaKey);
     if (!keep && event.key !== "Escape") return;
     event.preventDefault();
-    if (keep && this.noted) this.labelling.note(this.noted, this.note.value.trim());
-    this.noteBox.hidden = true;
+    this.#closeNote(keep);
     this.root.focus({ preventScroll: true });
+  }
+
+  /** @param {boolean} keep */
+  #closeNote(keep) {
+    this.noteBox.hidden = true;
+    if (keep && this.noted) this.labelling.note(this.noted, this.note.value.trim());
   }
 
   openNote() {
@@ -234,7 +250,8 @@ class LabelerView {
       said.push(duration(labelling.expected));
     }
     this.progress.textContent = opened ? said.join(" · ") : "";
-    const state = outbox.trouble || outbox.refusal ? "not saved" : outbox.unsaved ? "saving…" : "saved";
+    const state =
+      outbox.trouble || outbox.refusal ? "not saved" : outbox.unsaved ? "saving…" : "saved";
     this.saved.textContent = opened || outbox.trouble ? state : "";
     this.saved.dataset.state = state;
     this.fill.style.width = `${config.total ? (100 * labelled) / config.total : 0}%`;
@@ -245,10 +262,12 @@ class LabelerView {
   #showItem() {
     const { labelling } = this;
     const entry = labelling.current;
+    if (!this.noteBox.hidden && entry !== this.noted) this.#closeNote(true);
     const back = entry && !isOpen(entry);
     const answer = entry?.acts.at(-1);
     const given = answer?.kind === "label" ? `You said ${answer.value}.` : "You skipped this.";
-    this.looking.textContent = back ? `Looking back. ${given} A label replaces it; → goes on.` : "";
+    const looking = `Looking back. ${given} A label replaces it; → goes on.`;
+    this.looking.textContent = back ? looking : "";
     const text = entry ? entry.text || "(no text)" : this.#emptyText();
     if (text !== this.text.textContent) {
       this.text.textContent = text;
@@ -271,8 +290,10 @@ class LabelerView {
   #emptyText() {
     const { counts, config, waiting } = this.labelling;
     if (waiting) return "Loading…";
-    if (counts.skipped) return `${plural(counts.labelled, "item")} labelled, ${counts.skipped} skipped.`;
-    return `All ${plural(config.total, "item")} are labelled. Run the next cell to see what they say.`;
+    if (counts.skipped)
+      return `${plural(counts.labelled, "item")} labelled, ${counts.skipped} skipped.`;
+    const all = `All ${plural(config.total, "item")} are labelled.`;
+    return `${all} Run the next cell to see what they say.`;
   }
 }
 
@@ -282,16 +303,19 @@ function keyCap(key) {
 }
 
 export default () => {
-  /** @type {Labelling} */
+  /** @type {() => Labelling} */
+  let start;
+  /** @type {Labelling | undefined} */
   let labelling;
   return {
     /** @param {{model: any, signal: AbortSignal}} widget */
     initialize({ model, signal }) {
-      labelling = new Labelling(model);
-      signal.addEventListener("abort", () => labelling.outbox.stop());
+      start = () => new Labelling(model, signal);
     },
     /** @param {{el: HTMLElement, signal: AbortSignal}} view */
     render({ el, signal }) {
+      // Begun by the first view: a widget that is nowhere shown must not take what another left.
+      labelling ??= start();
       new LabelerView(labelling, el, signal);
     },
   };

@@ -76,13 +76,15 @@ export class Labelling {
   /** @type {{kind: string, value: string, by: string}[]} answers given while items are awaited */
   #ahead = [];
 
-  /** @param {any} model */
-  constructor(model) {
+  /** @param {any} model @param {AbortSignal} signal */
+  constructor(model, signal) {
     this.config = model.get("config");
     this.outbox = new Outbox(model, this.config.store, {
       settled: (message, reply) => this.#settled(message, reply),
       changed: () => this.changed(),
+      watched: () => this.views.size > 0,
     });
+    signal.addEventListener("abort", () => this.outbox.stop());
     for (const message of this.outbox.left()) this.outbox.post(message, { keep: true });
     this.#ask({ opening: true }, false);
   }
@@ -121,7 +123,13 @@ export class Labelling {
       return;
     }
     const time = this.work.read();
-    const id = this.#post({ kind, item: entry.id, ...(kind === "label" && { value }), by, ...time });
+    const id = this.#post({
+      kind,
+      item: entry.id,
+      ...(kind === "label" && { value }),
+      by,
+      ...time,
+    });
     this.#recount(entry, () => {
       entry.acts.push({ id, kind, value });
       entry.again = false;
@@ -213,7 +221,8 @@ export class Labelling {
     // What was refused or taken back behind us comes again at the end.
     if (place < 0 && this.#next === null) place = this.entries.findIndex(isOpen);
     this.go(place < 0 ? this.entries.length : place);
-    if (this.#next !== null && !this.#asking && this.entries.length - this.at <= REFILL) this.#ask();
+    if (this.#next !== null && !this.#asking && this.entries.length - this.at <= REFILL)
+      this.#ask();
   }
 
   /** @param {import("./outbox.js").Message} message @param {import("./outbox.js").Reply} reply */

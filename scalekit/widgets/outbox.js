@@ -35,8 +35,7 @@ export class Outbox {
 
   #model;
   #store;
-  #settled;
-  #changed;
+  #listener;
   /** @type {Message[]} the first one is in flight */
   #queue = [];
   /** @type {Map<string, string>} storage key of each kept message, by its id */
@@ -48,14 +47,21 @@ export class Outbox {
   /**
    * @param {any} model the widget's model
    * @param {string} store where kept messages lie in the browser's storage
-   * @param {{settled: (message: Message, reply: Reply) => void, changed: () => void}} listener
+   * @param {object} listener
+   * @param {(message: Message, reply: Reply) => void} listener.settled
+   * @param {() => void} listener.changed
+   * @param {() => boolean} listener.watched whether anybody sees what is said here
    */
-  constructor(model, store, { settled, changed }) {
+  constructor(model, store, listener) {
     this.#model = model;
     this.#store = store;
-    this.#settled = settled;
-    this.#changed = changed;
+    this.#listener = listener;
     model.on("msg:custom", (/** @type {Reply} */ reply) => this.#receive(reply));
+    // The kernel restarted, or the connection broke: say so before the next act finds out.
+    model.on("comm_live_update", () => {
+      this.#report(SILENT);
+      this.post({ kind: "ping" }, { replace: true });
+    });
   }
 
   /** Whether the trouble is that nothing comes back at all. */
@@ -105,7 +111,12 @@ export class Outbox {
 
   dismiss() {
     this.refusal = "";
-    this.#changed();
+    this.#listener.changed();
+  }
+
+  /** Try again now what was given up while nobody watched. */
+  wake() {
+    if (this.trouble) this.#send();
   }
 
   stop() {
@@ -137,8 +148,9 @@ export class Outbox {
     const message = this.#queue[0];
     if (!message) return;
     this.#timer = setTimeout(() => {
-      this.#report(SILENT);
-      this.#send();
+      this.#report(this.trouble || SILENT);
+      // A widget that was drawn anew elsewhere must not go on calling a kernel that is gone.
+      if (this.#listener.watched()) this.#send();
     }, PATIENCE);
     try {
       this.#model.send(message);
@@ -150,7 +162,7 @@ export class Outbox {
   /** @param {string} trouble */
   #report(trouble) {
     this.trouble = trouble;
-    this.#changed();
+    this.#listener.changed();
   }
 
   /** @param {Reply} reply */
@@ -166,8 +178,8 @@ export class Outbox {
     this.forget(message.id);
     this.trouble = "";
     if (reply.error) this.refusal = reply.error;
-    this.#settled(message, reply);
-    this.#changed();
+    this.#listener.settled(message, reply);
+    this.#listener.changed();
     this.#send();
   }
 }

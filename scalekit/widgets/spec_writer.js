@@ -80,6 +80,7 @@ class SpecView {
       return writing.save();
     });
     writing.views.push(this);
+    writing.outbox.wake();
     signal.addEventListener("abort", () => writing.views.splice(writing.views.indexOf(this), 1));
     el.replaceChildren(this.root);
     this.rebuild();
@@ -91,14 +92,21 @@ class SpecView {
     this.fields.slots.clear();
     const loading = element("p", { class: "sk-loading" }, "Loading…");
     const sections = this.writing.opened ? SECTIONS.map((s) => this.#drawSection(s)) : [loading];
-    this.form.replaceChildren(...sections);
+    // What has no field in this form is said above it.
+    const other = this.fields.problem(this.writing.draft, "", "", this.bars[0].save);
+    this.form.replaceChildren(other, ...sections);
     this.refresh();
   }
 
   /** @param {{name: string, title: string, help: string, hint?: string, one?: string}} section */
   #drawSection({ name, title, help, hint, one }) {
     const { draft } = this.writing;
-    const head = element("div", {}, element("h4", {}, title), element("p", { class: "sk-help" }, help));
+    const head = element(
+      "div",
+      {},
+      element("h4", {}, title),
+      element("p", { class: "sk-help" }, help),
+    );
     const place = { row: draft, key: name, path: name, label: title, hint };
     let parts;
     if (one) parts = this.#drawList(/** @type {List} */ (name), one);
@@ -135,7 +143,11 @@ class SpecView {
   #drawRow(name, row, place) {
     const one = `${this.#lists[name].dataset.one} ${place + 1}`;
     const path = `${name}[${place}]`;
-    const icon = (/** @type {string} */ sign, /** @type {string} */ does, /** @type {any} */ act) => {
+    const icon = (
+      /** @type {string} */ sign,
+      /** @type {string} */ does,
+      /** @type {any} */ act,
+    ) => {
       const button = this.#button(sign, "sk-icon", act);
       button.title = does;
       button.dataset.key = does;
@@ -148,7 +160,9 @@ class SpecView {
       icon("✕", "Remove", () => this.#remove(name, place)),
     ];
     const fields = this.#drawFields(name, row, path);
-    const own = this.fields.slots.has(path) ? [] : [this.fields.problem(row, "depth", path, actions[2])];
+    const own = this.fields.slots.has(path)
+      ? []
+      : [this.fields.problem(row, "depth", path, actions[2])];
     const node = element(
       "div",
       { class: "sk-row", role: "group", "aria-label": one },
@@ -227,7 +241,8 @@ class SpecView {
   /** @param {KeyboardEvent} event @param {List} name @param {number} place */
   #rowAction(event, name, place) {
     if (event.isComposing) return undefined;
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return () => this.#add(name, place + 1);
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey))
+      return () => this.#add(name, place + 1);
     /** @type {Record<string, () => void>} */
     const chords = {
       ArrowUp: () => this.#move(name, place, -1),
@@ -267,7 +282,10 @@ class SpecView {
     this.#redraw(name, place + by, key);
   }
 
-  /** Draw a list anew and put the focus into a row. @param {List} name @param {number} place @param {string} [key] */
+  /**
+   * Draw a list anew and put the focus into a row.
+   * @param {List} name @param {number} place @param {string} [key]
+   */
   #redraw(name, place, key) {
     this.#drawRows(name);
     this.writing.edited(this.writing.draft, name, this);
@@ -282,13 +300,17 @@ class SpecView {
     return this.writing.draft.categories.map((/** @type {Row} */ c) => c.name).filter(Boolean);
   }
 
-  /** Examples follow when their category gets another name. @param {Row} row @param {HTMLElement} field */
+  /**
+   * Examples follow when their category gets another name.
+   * @param {Row} row @param {HTMLElement} field
+   */
   #watchName(row, field) {
     const control = /** @type {HTMLInputElement} */ (field.querySelector("input"));
     /** @type {Row[]} */
     let linked = [];
     control.addEventListener("focus", () => {
-      const alone = this.#categories().filter((/** @type {string} */ n) => n === row.name).length === 1;
+      const alone =
+        this.#categories().filter((/** @type {string} */ n) => n === row.name).length === 1;
       const { examples } = this.writing.draft;
       linked = alone ? examples.filter((/** @type {Row} */ e) => e.category === row.name) : [];
     });
@@ -299,7 +321,7 @@ class SpecView {
     return field;
   }
 
-  /** An edited share may make the sum wrong, which is a problem of the list. @param {HTMLElement} field */
+  /** A share may make the sum wrong, which is a problem of the list. @param {HTMLElement} field */
   #watchShare(field) {
     const { draft } = this.writing;
     field.addEventListener("input", () => this.writing.touch(draft, "categories"));
@@ -311,7 +333,8 @@ class SpecView {
   refresh() {
     const { outbox, opened, problems, said, unsaved } = this.writing;
     this.alarm.refresh();
-    const state = outbox.trouble || outbox.refusal ? "not saved" : unsaved ? "saving…" : "draft saved";
+    const state =
+      outbox.trouble || outbox.refusal ? "not saved" : unsaved ? "saving…" : "draft saved";
     for (const bar of this.bars) {
       bar.state.textContent = opened ? state : "";
       bar.state.dataset.state = state;
@@ -331,7 +354,9 @@ class SpecView {
   }
 
   #showTotal() {
-    const shares = this.writing.draft.categories.map((/** @type {Row} */ c) => Number(c.share) || 0);
+    const shares = this.writing.draft.categories.map(
+      (/** @type {Row} */ c) => Number(c.share) || 0,
+    );
     const total = shares.reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b, 0);
     const bars = shares.map((/** @type {number} */ share) =>
       element("span", { style: `width: ${Math.max(0, share) * 100}%` }),
@@ -339,21 +364,26 @@ class SpecView {
     this.shares?.replaceChildren(...bars);
     const even = Math.abs(total - 1) <= 0.005;
     if (!this.total) return;
-    this.total.textContent = `${Number((total * 100).toPrecision(6))} %${even ? " ✓" : " of 100 %"}`;
+    const said = `${Number((total * 100).toPrecision(6))} %`;
+    this.total.textContent = even ? `${said} ✓` : `${said} of 100 %`;
     this.total.dataset.even = String(even);
   }
 }
 
 export default () => {
-  /** @type {Writing} */
+  /** @type {() => Writing} */
+  let start;
+  /** @type {Writing | undefined} */
   let writing;
   return {
     /** @param {{model: any, signal: AbortSignal}} widget */
     initialize({ model, signal }) {
-      writing = new Writing(model, signal);
+      start = () => new Writing(model, signal);
     },
     /** @param {{el: HTMLElement, signal: AbortSignal}} view */
     render({ el, signal }) {
+      // Begun by the first view: a widget that is nowhere shown must not take what another left.
+      writing ??= start();
       new SpecView(writing, el, signal);
     },
   };

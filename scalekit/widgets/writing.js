@@ -52,6 +52,7 @@ export class Writing {
     this.outbox = new Outbox(model, this.config.store, {
       settled: (message, reply) => this.#settled(message, reply),
       changed: () => this.refresh(),
+      watched: () => this.views.length > 0,
     });
     this.outbox.post({ kind: "open" });
     // A page that goes away takes the pause with it.
@@ -134,7 +135,7 @@ export class Writing {
 
   /** @param {import("./outbox.js").Message} message @param {any} reply */
   #settled(message, reply) {
-    if (reply.error) return;
+    if (reply.error || message.kind === "ping") return;
     this.problems = reply.problems;
     if (message.kind === "open") return this.#open(reply.draft);
     this.#onDisk = canonical(message.draft);
@@ -148,8 +149,13 @@ export class Writing {
     this.#onDisk = canonical(draft);
     const left = this.#left();
     const taken = left ?? draft;
-    const rows = taken.assumptions.map((/** @type {string} */ text) => ({ text }));
-    this.draft = { ...structuredClone(taken), assumptions: rows };
+    this.draft = { ...structuredClone(taken) };
+    for (const [list, fresh] of Object.entries(FRESH)) {
+      const rows = (taken[list] ?? []).map((/** @type {any} */ row) =>
+        list === "assumptions" ? { text: row } : row,
+      );
+      this.draft[list] = rows.map((/** @type {Row} */ row) => ({ ...fresh(), ...row }));
+    }
     this.opened = true;
     for (const view of this.views) view.rebuild();
     if (!left) return;
@@ -174,7 +180,7 @@ export class Writing {
   }
 }
 
-/** @param {Row} draft @returns {string} the same for the same content, whatever the order of keys */
+/** @param {Row} draft @returns {string} the same for the same content in any order of keys */
 function canonical(draft) {
   return JSON.stringify(draft, (_, value) =>
     value && typeof value === "object" && !Array.isArray(value)
