@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import secrets
@@ -18,6 +19,7 @@ __all__ = [
     "RESULTS",
     "TIERS",
     "FrameError",
+    "StorageError",
     "ids_unique",
     "require",
     "to_polars",
@@ -34,6 +36,10 @@ RESULTS = ("item_id", "set", "score", "prediction")
 
 TIERS = ("first-party", "licensed", "public-web", "synthetic")
 """Kinds of sources, the most trusted first."""
+
+
+class StorageError(RuntimeError):
+    """A file could not be written; it is as it was before."""
 
 
 class FrameError(ValueError):
@@ -125,18 +131,28 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a whole file: it is there complete, or as it was before.
 
     The content goes to a temporary file beside it, is synced, then takes the file's name.
+
+    Raises
+    ------
+    StorageError
+        When the disk or the folder refuses.
     """
     data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path}: not written ({error.strerror}); it is as it was before. Free some space, or "
+            "choose a folder that you may write"
+        ) from error
 
 
 def write_parquet(frame: pl.DataFrame, path: Path) -> None:

@@ -68,8 +68,8 @@ class Verification:
 
 
 def _seal_line(body: dict[str, Any]) -> tuple[bytes, str]:
-    mark = hashlib.sha256(canonical(body)).hexdigest()
-    return canonical({**body, "hash": mark}) + b"\n", mark
+    mark = hashlib.sha256(canonical(body, compose=False)).hexdigest()
+    return canonical({**body, "hash": mark}, compose=False) + b"\n", mark
 
 
 def _parse(line: bytes) -> Event:
@@ -252,7 +252,7 @@ class Journal:
         with self._lock:
             if self._file < 0:
                 raise JournalError(f"{self.path}: this journal is closed")
-            at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             lines, last = [], self._last
             for seq, (kind, data) in enumerate(records, self._events):
                 body = {"v": FORMAT, "seq": seq, "at": at, "kind": kind, "data": dict(data)}

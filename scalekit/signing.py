@@ -46,35 +46,38 @@ class SignatureError(ValueError):
 # --- canonical JSON and digests -----------------------------------------------------------------
 
 
-def _plain(value: Any, where: str) -> Any:
+def _plain(value: Any, where: str, compose: bool) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
         if any("\ud800" <= c <= "\udfff" for c in value):
             raise TypeError(f"{where}: half a surrogate pair in the text, which has no UTF-8 form")
-        return unicodedata.normalize("NFC", value)
+        return unicodedata.normalize("NFC", value) if compose else value
     if isinstance(value, Mapping):
-        keys = [unicodedata.normalize("NFC", k) if isinstance(k, str) else k for k in value]
+        keys = [_plain(k, where, compose) if isinstance(k, str) else k for k in value]
         if any(not isinstance(k, str) for k in keys) or len(set(keys)) != len(keys):
             raise TypeError(f"{where}: keys must be distinct strings, got {list(value)!r}")
-        return {k: _plain(v, f"{where}.{k}") for k, v in zip(keys, value.values(), strict=True)}
+        pairs = zip(keys, value.values(), strict=True)
+        return {k: _plain(v, f"{where}.{k}", compose) for k, v in pairs}
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
-        return [_plain(v, f"{where}[{i}]") for i, v in enumerate(value)]
+        return [_plain(v, f"{where}[{i}]", compose) for i, v in enumerate(value)]
     raise TypeError(
         f"{where}: {type(value).__name__} has no canonical form; write numbers with a fraction "
         "as text or as whole units (milliseconds, counts)"
     )
 
 
-def canonical(value: Any) -> bytes:
+def canonical(value: Any, *, compose: bool = True) -> bytes:
     """Encode *value* as canonical JSON: sorted keys, NFC text, no spaces, no floats.
+
+    Without *compose* text stays as it was given: for what must come back byte for byte.
 
     Raises
     ------
     TypeError
         For floats, bytes, sets, non-string or colliding keys, naming where they stand.
     """
-    plain = _plain(value, "value")
+    plain = _plain(value, "value", compose)
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

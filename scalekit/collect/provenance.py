@@ -15,7 +15,10 @@ from scalekit.frames import TIERS
 __all__ = ["Batch", "ProvenanceError", "batch_record", "rights_problem"]
 
 _LICENSE_REF = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+OWN_TERMS = "for a contract or internal use say LicenseRef-NAME"
 
 NEEDED = {
     "batch_id": "a short name for the batch (a-z, 0-9, - and _)",
@@ -67,16 +70,13 @@ def rights_problem(rights: str) -> str | None:
     SPDX expressions are checked against the SPDX list; ``LicenseRef-…`` names a contract or an
     internal licence (SPDX specification 2.3, annex D).
     """
-    from license_expression import ExpressionError
-
     standard = _LICENSE_REF.sub("MIT", rights)
     try:
-        unknown = _licensing().unknown_license_keys(standard)
-    except ExpressionError as error:
-        return f"{rights!r} is not an SPDX expression ({error})"
-    if unknown or not standard.strip():
-        return f"{rights!r} is no SPDX licence; for a contract or internal use say LicenseRef-NAME"
-    return None
+        parsed = _licensing().parse(standard, validate=True, strict=True)
+    except Exception as error:  # the parser fails in many ways on text that is no expression
+        why = f" ({error})" if str(error) else ""
+        return f"{rights!r} is no SPDX licence{why}; {OWN_TERMS}"
+    return None if parsed is not None else f"{rights!r} is no SPDX licence; {OWN_TERMS}"
 
 
 def check_provenance(fields: Mapping[str, Any]) -> dict[str, str]:
@@ -106,7 +106,7 @@ def check_provenance(fields: Mapping[str, Any]) -> dict[str, str]:
 
 def _date_problem(text: str) -> str | None:
     try:
-        day = date.fromisoformat(text) if len(text) == 10 else None
+        day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
     except ValueError:
         day = None
     if day is None:

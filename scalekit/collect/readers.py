@@ -20,9 +20,20 @@ __all__ = ["Reading", "ReadingError", "read_rows"]
 
 MAX_CHARS = 100_000
 DELIMITERS = ",;\t|"
-RESERVED = {"batch_id", "source", "tier"}
+RESERVED = {
+    "batch_id", "source", "tier", "kept", "original", "changes", "junk", "personal", "group", "set",
+}  # fmt: skip
+"""Columns that the project itself writes."""
 
-Row = tuple[int, dict[str, Any] | None, str]  # row number, record, why it is bad
+
+@dataclass(frozen=True)
+class Row:
+    """A row as read: its number from 1, its record or why there is none, and its content."""
+
+    number: int
+    record: dict[str, Any] | None
+    problem: str = ""
+    content: str = ""
 
 
 class ReadingError(ValueError):
@@ -73,68 +84,99 @@ def read_rows(
     path = Path(source) if isinstance(source, str | Path) else None
     name = path.name if path else type(source).__name__
     rows = list(_rows(source, path, encoding))
-    columns = next((list(r) for _, r, _ in rows if r is not None), [])
-    _need_columns(name, columns, [c for c in (text, item_id, category) if c])
-    names = {text: "text", item_id or "item_id": "item_id", category or "category": "category"}
-    good: list[dict[str, Any]] = []
-    bad: list[dict[str, Any]] = []
-    seen: dict[str, int] = {}
-    for number, record, reason in rows:
-        item = _renamed(record, names) if record is not None else {}
-        item.setdefault("item_id", f"{batch_id}-{number:05d}")
-        why = reason or _row_problem(item, max_chars) or _repeated(item, number, seen)
-        if why:
-            content = str(record if record is not None else "")[:200]
-            bad.append({"file": name, "row": number, "reason": why, "content": content})
-        else:
-            good.append(item)
     if not rows:
         raise ReadingError(f"{name}: there are no rows in it")
-    if len(bad) > len(rows) / 2:
-        first = bad[0]
-        raise ReadingError(
-            f"{name}: {len(bad)} of {len(rows)} rows can't be read, so the file is probably not "
-            f"what it seems. First: row {first['row']}: {first['reason']}. Nothing was stored"
-        )
-    schema = dict.fromkeys(("file", "reason", "content"), pl.String)
+    bad = [_aside(name, row.number, row.problem, row.content) for row in rows if row.problem]
+    _refuse_if_most(name, bad, len(rows))
+    columns = list(dict.fromkeys(c for row in rows if row.record is not None for c in row.record))
+    asked = {"text": text, "item_id": item_id, "category": category}
+    _need_columns(name, columns, asked)
+    names = {text: "text", item_id or "item_id": "item_id", category or "category": "category"}
+    good: list[dict[str, Any]] = []
+    seen: dict[str, int] = {}
+    for row in rows:
+        if row.record is None:
+            continue
+        item = {"item_id": f"{batch_id}-{row.number:05d}", **_renamed(row.record, names)}
+        why = _row_problem(item, max_chars) or _repeated(item, row.number, seen)
+        if why:
+            bad.append(_aside(name, row.number, why, str(row.record)))
+        else:
+            good.append(item)
+    _refuse_if_most(name, bad, len(rows))
+    bad.sort(key=lambda b: b["row"])
+    schema = dict.fromkeys(("reason", "content"), pl.String)
     quarantine = pl.DataFrame(bad, schema={"file": pl.String, "row": pl.Int64, **schema})
     content = digest([[i["item_id"], i["text"], i.get("category")] for i in good])
-    return Reading(pl.DataFrame(good, infer_schema_length=None), quarantine, content)
+    shown = list(dict.fromkeys(c for item in good for c in item))
+    items = pl.DataFrame(good, schema=dict.fromkeys(shown, pl.String))
+    return Reading(items, quarantine, content)
 
 
-def _need_columns(name: str, there: list[str], asked: list[str]) -> None:
-    for column in asked:
-        if column not in there:
+def _aside(name: str, number: int, why: str, content: str) -> dict[str, Any]:
+    return {"file": name, "row": number, "reason": why, "content": _sound(content[:200])}
+
+
+def _refuse_if_most(name: str, bad: list[dict[str, Any]], rows: int) -> None:
+    if len(bad) * 2 <= rows:
+        return
+    first = min(bad, key=lambda b: b["row"])
+    raise ReadingError(
+        f"{name}: {len(bad)} of {rows} rows can't be read, so the file is probably not what it "
+        f"seems. First: row {first['row']}: {first['reason']}. Nothing was stored"
+    )
+
+
+def _need_columns(name: str, there: list[str], asked: dict[str, str | None]) -> None:
+    for argument, column in asked.items():
+        if column and column not in there:
             raise ReadingError(
                 f"{name}: there is no column {column!r}; the columns are "
-                f"{', '.join(map(repr, there)) or 'none'}. Say which holds it: text='…'"
+                f"{', '.join(map(repr, there)) or 'none'}. Say which holds it: {argument}='…'"
             )
 
 
 def _renamed(record: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """Give the standard names; a reserved name in the file becomes ``given_…``."""
-    out = {}
+    """Give the standard names; a reserved name becomes ``given_…``, side values become text."""
+    out: dict[str, Any] = {}
     for column, value in record.items():
         new = names.get(column, column)
         if new in RESERVED or (new == column and column in names.values() and column not in names):
             new = f"given_{column}"
-        out[new] = value
+        out[new] = value if new == "text" else _as_text(value)
     for column in ("item_id", "category"):
-        if out.get(column) in (None, ""):
-            out.pop(column, None)
-        else:
-            out[column] = str(out[column]).strip()
+        out[column] = (out.get(column) or "").strip()
+        if not out[column]:
+            del out[column]
     return out
+
+
+def _as_text(value: Any) -> str | None:
+    """Return a value of a side column as text, nested ones as JSON: batches must fit together."""
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    if isinstance(value, list | dict):
+        return _sound(json.dumps(value, ensure_ascii=False, default=str))
+    return _sound(str(value))
+
+
+def _sound(text: str) -> str:
+    """Replace halves of surrogate pairs, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _row_problem(item: dict[str, Any], max_chars: int) -> str:
     content = item.get("text")
+    if content is None or content != content:
+        return "the text is missing"
     if not isinstance(content, str):
         return f"the text is {type(content).__name__}, not text"
     if len(content) > max_chars:
         return f"the text has {len(content):,} characters, more than {max_chars:,}"
     if "\x00" in content:
         return "the text holds a null byte"
+    if _sound(content) != content:
+        return "the text holds half a surrogate pair (a sign that was cut in two)"
     if not any(unicodedata.category(c)[0] not in "CZ" for c in content):
         return "the text is empty (nothing visible in it)"
     return ""
@@ -147,7 +189,7 @@ def _repeated(item: dict[str, Any], number: int, seen: dict[str, int]) -> str:
 
 def _rows(source: Any, path: Path | None, encoding: str) -> Iterator[Row]:
     if path is None:
-        yield from ((i, row, "") for i, row in enumerate(to_polars(source).to_dicts(), 1))
+        yield from (Row(i, row) for i, row in enumerate(to_polars(source).to_dicts(), 1))
         return
     if not path.is_file():
         raise ReadingError(f"{path}: there is no such file")
@@ -157,7 +199,7 @@ def _rows(source: Any, path: Path | None, encoding: str) -> Iterator[Row]:
             frame = pl.read_parquet(path)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise ReadingError(f"{path.name}: not readable as Parquet ({error})") from error
-        yield from ((i, row, "") for i, row in enumerate(frame.to_dicts(), 1))
+        yield from (Row(i, row) for i, row in enumerate(frame.to_dicts(), 1))
     elif kind in (".jsonl", ".ndjson"):
         yield from _json_rows(_decoded(path, encoding))
     elif kind in (".csv", ".tsv"):
@@ -196,34 +238,62 @@ def _json_rows(content: str) -> Iterator[Row]:
         try:
             record = json.loads(line)
         except ValueError as error:
-            yield number, {"text": line}, f"not JSON: {error}"
+            yield Row(number, None, f"not JSON: {error}", line)
             continue
         if isinstance(record, dict):
-            yield number, record, ""
+            yield Row(number, record)
         else:
-            yield number, {"text": line}, "a JSON object is needed"
+            yield Row(number, None, "a JSON object is needed", line)
 
 
 def _csv_rows(name: str, content: str) -> Iterator[Row]:
     first = content.split("\n", 1)[0]
     delimiter = max(DELIMITERS, key=first.count)
-    csv.field_size_limit(len(content) + 1)
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter)
+    before = csv.field_size_limit(len(content) + 1)
     try:
-        header = [h.strip() for h in next(reader, [])]
-    except csv.Error as error:
-        raise ReadingError(f"{name}, row 1: {error}") from error
-    if len(set(header)) != len(header):
-        raise ReadingError(f"{name}, row 1: two columns have the same name: {', '.join(header)}")
-    for number, cells in enumerate(reader, 1):
-        if not cells:
+        yield from _csv_records(name, content, delimiter)
+    finally:
+        csv.field_size_limit(before)
+
+
+def _csv_records(name: str, content: str, delimiter: str) -> Iterator[Row]:
+    # Strict: a stray quote is an error of its row, not a text that was changed unsaid.
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+    lines = content.count("\n") + 1
+    header: list[str] | None = None
+    number = 0
+    while True:
+        start = reader.line_num
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            if header is None or reader.line_num >= lines > start + 1:
+                raise ReadingError(
+                    f"{name}, row {number + 1}: {error}. A quote opened at line {start + 1} is "
+                    "probably never closed; mend the file"
+                ) from error
+            number += 1
+            yield Row(number, None, f"its quotes do not pair ({error})", "")
             continue
-        if len(cells) == len(header):
-            yield number, dict(zip(header, cells, strict=True)), ""
-            continue
-        reason = f"{len(cells)} columns where the header has {len(header)}"
-        others = [d for d in DELIMITERS if d != delimiter]
-        other = max(others, key=delimiter.join(cells).count)
-        if len(cells) == 1 and other in cells[0]:
-            reason += f"; the row is split by {other!r}, the file by {delimiter!r}"
-        yield number, dict(zip(header, cells, strict=False)), reason
+        if cells is None:
+            return
+        if header is None:
+            header = [h.strip() for h in cells]
+            if len(set(header)) != len(header):
+                raise ReadingError(
+                    f"{name}, row 1: two columns have the same name: {', '.join(header)}"
+                )
+        elif cells:
+            number += 1
+            yield _csv_row(number, cells, header, delimiter)
+
+
+def _csv_row(number: int, cells: list[str], header: list[str], delimiter: str) -> Row:
+    if len(cells) == len(header):
+        return Row(number, dict(zip(header, cells, strict=True)))
+    reason = f"{len(cells)} columns where the header has {len(header)}"
+    whole = delimiter.join(cells)
+    other = max((d for d in DELIMITERS if d != delimiter), key=whole.count)
+    if len(cells) == 1 and other in cells[0]:
+        reason += f"; the row is split by {other!r}, the file by {delimiter!r}"
+    return Row(number, None, reason, whole)

@@ -95,7 +95,7 @@ def seal(items: Any, folder: Path, *, project: Path) -> Seal:
     seal_id = secrets.token_hex(6)
     master = private_file(_key_path(seal_id), secrets.token_bytes(32), outside=project)
     lines = [
-        canonical({"salt": secrets.token_hex(16), **row})
+        canonical({"salt": secrets.token_hex(16), **row}, compose=False)
         for row in table.select("item_id", "text", "category").to_dicts()
     ]
     header = {

@@ -188,7 +188,7 @@ def _coded(table: pl.DataFrame, order: list[str]) -> pl.DataFrame:
     code = {v: i for i, v in enumerate(order)}
     return table.with_columns(
         (pl.col("item_id").rank("dense") - 1).cast(pl.Int64).alias("item"),
-        pl.col("value").replace_strict(code, return_dtype=pl.Int64).alias("code"),
+        pl.col("value").replace_strict(code or {"": 0}, return_dtype=pl.Int64).alias("code"),
     )
 
 
@@ -210,8 +210,9 @@ def _by_value(counts: Array, order: list[str]) -> pl.DataFrame:
                 "undefined because": alpha.undefined,
             }
         )
-    frame = pl.DataFrame(rows, schema_overrides={"alpha": pl.Float64})
-    return frame.sort("alpha", nulls_last=True)
+    said = {"value": pl.String, "alpha": pl.Float64, "labels": pl.Int64}
+    schema = {**said, "undefined because": pl.String}
+    return pl.DataFrame(rows, schema=schema).sort("alpha", nulls_last=True)
 
 
 def _by_annotator(

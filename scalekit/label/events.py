@@ -22,6 +22,9 @@ from scalekit.journal import Event, Journal, read
 __all__ = ["LabelError", "LabelSession", "fold", "labels_of", "read_events"]
 
 KINDS = ("label", "skip", "flag", "note", "undo")
+FIELDS = (
+    "kind", "item", "value", "text", "reverses", "active_ms", "wall_ms", "by", "via", "at",
+)  # fmt: skip
 _NAME = re.compile(r"[\w.@-]{1,64}")
 SCHEMA = {
     "item_id": pl.String,
@@ -45,6 +48,17 @@ class Judgement:
     order: tuple[str, int]
     annotator: str
     event: Event
+
+    @property
+    def session(self) -> tuple[str, str]:
+        """The session it was given in: an undo reaches no other."""
+        return self.annotator, self.order[0]
+
+
+def check_name(annotator: str) -> None:
+    """Do nothing if *annotator* can name a folder, else raise LabelError."""
+    if not _NAME.fullmatch(annotator) or annotator.strip(".") == "":
+        raise LabelError(f"{annotator!r} can't name an annotator: letters, digits, . _ @ -")
 
 
 class LabelSession:
@@ -82,8 +96,7 @@ class LabelSession:
         items: Iterable[str],
         round: int = 1,
     ) -> None:
-        if not _NAME.fullmatch(annotator) or annotator.strip(".") == "":
-            raise LabelError(f"{annotator!r} can't name an annotator: letters, digits, . _ @ -")
+        check_name(annotator)
         self.annotator, self.task, self.round = annotator, task, round
         self.values, self.items = tuple(values), frozenset(items)
         self.session = secrets.token_hex(4)
@@ -107,28 +120,34 @@ class LabelSession:
         JournalError
             When it could not be written.
         """
-        known = self._done.get(str(act.get("id")))
-        if known is not None:
-            return known
         return self.record_all([act])[0]
 
     def record_all(self, acts: Sequence[Mapping[str, Any]]) -> list[Event]:
-        """Write several acts at once: all of them, or none; raises as :meth:`record` does."""
-        batch: dict[str, Event | None] = {}
-        for place, act in enumerate(acts, 1):
-            self._check(act, f"act {place}" if len(acts) > 1 else "refused", batch)
-            batch[str(act["id"])] = None
-        cleaned = [
-            (str(a["kind"]), {"task": self.task, "round": self.round, **_without(a, "kind")})
-            for a in acts
-        ]
-        events = self._journal.extend(cleaned)
-        self._done.update({e.data["id"]: e for e in events})
-        return events
+        """Write several acts at once: all of them, or none; raises as :meth:`record` does.
 
-    def _check(self, act: Mapping[str, Any], where: str, batch: Mapping[str, Any]) -> None:
+        Acts that were recorded before are not written again.
+        """
+        fresh: dict[str, dict[str, Any]] = {}
+        for place, act in enumerate(acts, 1):
+            where = f"act {place}" if len(acts) > 1 else "refused"
+            cleaned = self._clean(act)
+            self._check(cleaned, where, fresh)
+            fresh[cleaned["id"]] = cleaned
+        new = [a for a in fresh.values() if a["id"] not in self._done]
+        events = self._journal.extend((a["kind"], _without(a, "kind")) for a in new)
+        self._done.update({e.data["id"]: e for e in events})
+        return [self._done[str(act["id"])] for act in acts]
+
+    def _clean(self, act: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep what an act may say; task and round are the session's to say."""
+        said = {k: act[k] for k in FIELDS if act.get(k) is not None}
+        return {**said, "id": str(act.get("id") or ""), "task": self.task, "round": self.round}
+
+    def _check(
+        self, act: Mapping[str, Any], where: str, batch: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         kind, item, value = act.get("kind"), act.get("item"), act.get("value")
-        if not act.get("id"):
+        if not act["id"]:
             raise LabelError(f"{where}: the act has no id")
         if kind not in KINDS:
             raise LabelError(f"{where}: {kind!r} is not one of {', '.join(KINDS)}")
@@ -136,9 +155,18 @@ class LabelSession:
             raise LabelError(f"{where}: there is no item {item!r} in this task")
         if kind == "label" and value not in self.values:
             raise LabelError(f"{where}: {value!r} is not one of {', '.join(self.values)}")
-        reverses = act.get("reverses")
-        if kind == "undo" and reverses not in self._done and reverses not in batch:
-            raise LabelError(f"{where}: {reverses!r} is not an act of this session")
+        done = self._done.get(act["id"])
+        known = {**done.data, "kind": done.kind} if done else batch.get(act["id"])
+        if known is not None and known != act:
+            raise LabelError(f"{where}: the id {act['id']!r} was used for another act already")
+        if kind == "undo":
+            reverses = str(act.get("reverses"))
+            earlier = self._done.get(reverses)
+            of = earlier.kind if earlier else batch.get(reverses, {}).get("kind")
+            if of is None:
+                raise LabelError(f"{where}: {reverses!r} is not an act of this session")
+            if of == "undo":
+                raise LabelError(f"{where}: an undo can't be undone; give the label again")
 
     def close(self) -> None:
         """End the session."""
@@ -150,7 +178,7 @@ def _without(act: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def read_events(folder: Path) -> list[Judgement]:
-    """Return all acts of all annotators, by session start, then by place in the session.
+    """Return all acts of all annotators, in the order in which they were given.
 
     Raises
     ------
@@ -159,21 +187,28 @@ def read_events(folder: Path) -> list[Judgement]:
     """
     found = []
     for path in sorted(folder.glob("*/*.jsonl")):
+        latest = ""
         for event in read(path):
+            # Time orders sessions among each other; in one session its own order holds, also
+            # when the clock is set back.
+            latest = max(latest, event.at)
             if event.kind in KINDS:
-                found.append(Judgement((path.stem, event.seq), path.parent.name, event))
-    return sorted(found, key=lambda j: j.order)
+                order = (latest, path.stem, event.seq)
+                found.append((order, Judgement((path.stem, event.seq), path.parent.name, event)))
+    return [judgement for _, judgement in sorted(found, key=lambda pair: pair[0])]
 
 
 def fold(judgements: Iterable[Judgement]) -> dict[tuple[str, str], dict[str, Judgement]]:
     """Return what stands: for each (annotator, item), the last act of each kind not undone."""
     acts = list(judgements)
-    undone = {j.event.data["reverses"] for j in acts if j.event.kind == "undo"}
+    undone = {(j.session, j.event.data["reverses"]) for j in acts if j.event.kind == "undo"}
     state: dict[tuple[str, str], dict[str, Judgement]] = {}
     for act in acts:
-        if act.event.kind == "undo" or act.event.data["id"] in undone:
+        if act.event.kind == "undo" or (act.session, act.event.data["id"]) in undone:
             continue
         kinds = state.setdefault((act.annotator, act.event.data["item"]), {})
+        # Put last what came last, also in the order of kinds.
+        kinds.pop(act.event.kind, None)
         kinds[act.event.kind] = act
     return state
 

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from scalekit.frames import FrameError, require, to_polars
-from scalekit.label.events import LabelError, LabelSession
+from scalekit.label.events import LabelError, LabelSession, check_name
 
 __all__ = ["check_labels", "import_labels"]
 
@@ -32,19 +32,31 @@ def check_labels(
     """
     table = require(to_polars(labels, "labels"), ("item_id", "annotator", "value"), "labels")
     table = table.with_columns(pl.col("item_id", "annotator", "value").cast(pl.String))
+    rows = table.with_row_index("row", offset=1)
     for column, known, remedy in (
         ("item_id", items, "is not among the items to label"),
         ("annotator", annotators, "was not invited; project.label.invite(…) does that"),
         ("value", values, f"is not one of {', '.join(sorted(values))}"),
     ):
-        wrong = table.with_row_index("row", offset=1).filter(~pl.col(column).is_in(list(known)))
-        if len(wrong):
-            first = wrong.row(0, named=True)
-            raise LabelError(
-                f"labels, row {first['row']}: {column} {first[column]!r} {remedy} "
-                f"({len(wrong)} such rows). Nothing was imported"
-            )
-    return table
+        _refuse(rows.filter(~pl.col(column).is_in(list(known)).fill_null(False)), column, remedy)
+    for name in table["annotator"].unique():
+        check_name(name)
+    if "seconds" not in table.columns:
+        return table
+    number = pl.col("seconds").cast(pl.Float64, strict=False)
+    sound = pl.col("seconds").is_null() | (number.is_finite() & (number >= 0)).fill_null(False)
+    _refuse(rows.filter(~sound), "seconds", "is no number of seconds")
+    return table.with_columns(number)
+
+
+def _refuse(wrong: pl.DataFrame, column: str, why: str) -> None:
+    if wrong.is_empty():
+        return
+    first = wrong.row(0, named=True)
+    raise LabelError(
+        f"labels, row {first['row']}: {column} {first[column]!r} {why} ({len(wrong)} such rows). "
+        "Nothing was imported"
+    )
 
 
 def import_labels(

@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from scalekit.frames import write_atomically
+from scalekit.frames import StorageError, write_atomically
 from scalekit.journal import Event, Journal, read
 from scalekit.project.profiles import PROFILES, Profile
 
@@ -59,10 +59,9 @@ class Folder:
         settings = {"format": FORMAT, "name": root.resolve().name, "profile": chosen}
         try:
             write_atomically(path, tomli_w.dumps({**settings, "thresholds": {}}))
-        except OSError as error:
+        except StorageError as error:
             raise ProjectError(
-                f"{root}: no project can be made here ({error.strerror}); choose a folder that you "
-                "may write"
+                f"{root}: no project can be made here ({error}); choose a folder that you may write"
             ) from error
         return cls._load(root, path)
 

@@ -12,7 +12,7 @@ import polars as pl
 from scalekit.frames import write_atomically
 from scalekit.gates import Gate
 from scalekit.project.stage import Stage
-from scalekit.specify import Problem, Spec, SpecError, diff, gate, problems, read_spec
+from scalekit.specify import Problem, Spec, SpecError, diff, gate, problems, read_spec, refuse_newer
 
 __all__ = ["Specify"]
 
@@ -44,6 +44,9 @@ class Specify(Stage):
         if isinstance(spec, str | Path):
             spec = read_spec(Path(spec))
         fields = spec.model_dump(mode="json") if isinstance(spec, Spec) else dict(spec)
+        path = self._folder / "spec.yaml"
+        if path.is_file():
+            refuse_newer(path)
         wrong = problems(fields)
         if wrong:
             lines = [f"- {p.field}: {p.reason}" for p in wrong]
@@ -53,7 +56,7 @@ class Specify(Stage):
         if not known or known[-1].data["digest"] != whole.digest:
             version = {"number": len(known) + 1, "digest": whole.digest, "yaml": whole.to_yaml()}
             self._folder.append(VERSIONS, "version", version)
-        write_atomically(self._folder / "spec.yaml", whole.to_yaml())
+        write_atomically(path, whole.to_yaml())
         return whole
 
     def edit(self) -> Any:

@@ -1,7 +1,16 @@
 """Specify: the behaviour in one sentence, handwritten examples, rubrics with depth targets."""
 
 from scalekit.specify.check import Problem, gate, problems, sentences
-from scalekit.specify.spec import Category, Criterion, Example, Metric, Spec, SpecError, read_spec
+from scalekit.specify.spec import (
+    Category,
+    Criterion,
+    Example,
+    Metric,
+    Spec,
+    SpecError,
+    read_spec,
+    refuse_newer,
+)
 from scalekit.specify.versions import diff
 
 __all__ = [
@@ -16,5 +25,6 @@ __all__ = [
     "gate",
     "problems",
     "read_spec",
+    "refuse_newer",
     "sentences",
 ]

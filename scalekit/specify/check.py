@@ -12,13 +12,14 @@ import polars as pl
 from pydantic import ValidationError
 
 from scalekit.gates import Check, Gate
-from scalekit.specify.spec import Spec, place
+from scalekit.specify.spec import Spec, flaws
 from scalekit.text import words
 
 __all__ = ["Problem", "gate", "problems", "sentences"]
 
-_END = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s+\S|$)")
-_ABBREVIATION = re.compile(r"\b(e\.g|i\.e|etc|vs|cf|approx|no|dr|mr|mrs|ms|st)$", re.IGNORECASE)
+# Full stops of scripts that set a blank after them, and of those that need none.
+_END = re.compile(r"[.!?…।؟]+[\"'”’)\]]*(?=\s+\S|$)|[。！？]+[”’」』）]*")
+_ABBREVIATIONS = {"e.g", "i.e", "etc", "vs", "cf", "approx", "dr", "mr", "mrs", "ms", "st"}
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,22 @@ def sentences(text: str) -> int:
     count = closed = 0
     for match in _END.finditer(text):
         after = text[match.end() :].lstrip()
-        abbreviated = match[0] == "." and _ABBREVIATION.search(text[: match.start()])
-        if after and (abbreviated or after[0].islower()):
+        if match[0] == "." and _abbreviated(text[: match.start()], after):
+            continue
+        if after[:1].islower():
             continue
         count, closed = count + 1, match.end()
     return count + bool(text[closed:].strip())
+
+
+def _abbreviated(before: str, after: str) -> bool:
+    """Whether a dot belongs to an abbreviation: e.g., U.S., No. 5."""
+    word = re.search(r"([\w.]+)$", before)
+    if not word or not after:
+        return False
+    said = word[1].lower()
+    single = len(said.rpartition(".")[2]) == 1
+    return said in _ABBREVIATIONS or single or (said == "no" and after[0].isdigit())
 
 
 def problems(draft: Mapping[str, Any]) -> list[Problem]:
@@ -47,21 +59,8 @@ def problems(draft: Mapping[str, Any]) -> list[Problem]:
     try:
         spec = Spec.model_validate(draft)
     except ValidationError as error:
-        return [Problem(place(e["loc"]) or "spec", _plain(e["msg"])) for e in error.errors()]
+        return [Problem(where, why) for where, why in flaws(error).items()]
     return [*_sentence(spec), *_categories(spec), *_examples(spec), *_rubric(spec)]
-
-
-def _plain(message: str) -> str:
-    for said, better in {
-        "String should have at least 1 character": "write something here",
-        "Field required": "this is needed",
-        "Value error, ": "",
-        "Input should be greater than 0": "must be above 0",
-        "Input should be less than or equal to 1": "must be at most 1 (a share, not a percentage)",
-        "Tuple should have at least 2 items after validation": "name at least two categories:",
-    }.items():
-        message = message.replace(said, better)
-    return message
 
 
 def _sentence(spec: Spec) -> list[Problem]:
@@ -98,7 +97,7 @@ def _examples(spec: Spec) -> list[Problem]:
         if example.category not in known:
             reason = f"unknown category {example.category!r}; there are {', '.join(sorted(known))}"
             found.append(Problem(f"examples[{i}].category", reason))
-        key = tuple(w.folded for w in words(example.text))
+        key = tuple(w.folded for w in words(example.text)) or (example.text,)
         if key in seen:
             found.append(
                 Problem(f"examples[{i}].text", f"says the same as example {seen[key] + 1}")
@@ -111,6 +110,10 @@ def _examples(spec: Spec) -> list[Problem]:
 
 def _rubric(spec: Spec) -> list[Problem]:
     found = []
+    for field, parts in (("rubric", spec.rubric), ("metrics", spec.metrics)):
+        names = [part.name for part in parts]
+        twice = [i for i, name in enumerate(names) if name in names[:i]]
+        found += [Problem(f"{field}[{i}].name", f"{names[i]!r} stands here twice") for i in twice]
     for i, criterion in enumerate(spec.rubric):
         if criterion.pass_example and criterion.pass_example == criterion.fail_example:
             found.append(
@@ -121,16 +124,16 @@ def _rubric(spec: Spec) -> list[Problem]:
 
 def gate(spec: Spec, *, examples_per_category: int) -> Gate:
     """Return the gate of Specify: is this enough to collect data for?"""
-    flaws = problems(spec.model_dump(mode="json"))
+    found = problems(spec.model_dump(mode="json"))
     counts = Counter(e.category for e in spec.examples)
     few = [c for c in spec.shares if counts[c] < examples_per_category]
     edges = sum(e.kind == "edge" for e in spec.examples)
-    wrong = pl.DataFrame([p.__dict__ for p in flaws]) if flaws else None
+    wrong = pl.DataFrame([p.__dict__ for p in found]) if found else None
     back = "specify"
     return Gate(
         "specify",
         (
-            Check("one behaviour, fields consistent", not flaws, f"{len(flaws)} problems", "0",
+            Check("one behaviour, fields consistent", not found, f"{len(found)} problems", "0",
                   back, "correct the fields named in the evidence", wrong),
             Check("handwritten examples in every category", not few,
                   f"{len(spec.shares) - len(few)} of {len(spec.shares)} categories",

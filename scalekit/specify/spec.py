@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -144,7 +145,8 @@ class Spec(View, _Part):
     def to_yaml(self) -> str:
         """Return the text of ``spec.yaml``."""
         plain = self.model_dump(mode="json")
-        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=96)
+        text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=96)
+        return text
 
     def to_html(self) -> str:
         """Show the sentence, categories, rubric and metrics."""
@@ -171,6 +173,32 @@ def _exact(value: Any) -> Any:
     return [_exact(v) for v in value] if isinstance(value, list) else value
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a field given twice is an error: one of the two would be lost unsaid."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = next((k for i, k in enumerate(keys) if k in keys[:i]), None)
+        if twice is not None:
+            mark = f"line {node.start_mark.line + 1}"
+            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} stands twice ({mark})")
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML in which every text comes back as it was."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # YAML folds these in plain style, as it takes them for line breaks.
+    style = '"' if re.search("[\r\x85\u2028\u2029\ufeff]", text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _quoted)
+
+
 def read_spec(path: Path) -> Spec:
     """Read ``spec.yaml``.
 
@@ -180,27 +208,63 @@ def read_spec(path: Path) -> Spec:
         When the file is missing, is not YAML, was written by a newer version, or a field is wrong:
         with the file, the field and the reason.
     """
+    raw = _raw(path)
+    refuse_newer(path, raw)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Spec.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"- {where}: {why}" for where, why in flaws(error).items()]
+        raise SpecError("\n".join([f"{path}: {len(lines)} field(s) wrong:", *lines])) from error
+
+
+def _raw(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise SpecError(
             f"{path}: no spec here yet; write one with project.specify.edit()"
         ) from None
+    except OSError as error:
+        raise SpecError(f"{path}: can't be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: not readable as YAML ({error})") from error
     if not isinstance(raw, dict):
         raise SpecError(f"{path}: a mapping of fields is needed, found {type(raw).__name__}")
-    version = raw.get("scalekit_spec")
+    return raw
+
+
+def refuse_newer(path: Path, raw: dict[str, Any] | None = None) -> None:
+    """Do nothing unless the spec at *path* was written in a newer format: then raise SpecError."""
+    version = (_raw(path) if raw is None else raw).get("scalekit_spec")
     if isinstance(version, int) and version > FORMAT:
         raise SpecError(
             f"{path}: written in spec format {version}, this scalekit reads up to {FORMAT}; "
             "update scalekit"
         )
-    try:
-        return Spec.model_validate(raw)
-    except ValidationError as error:
-        lines = [f"- {place(e['loc'])}: {e['msg']}" for e in error.errors()]
-        raise SpecError("\n".join([f"{path}: {len(lines)} field(s) wrong:", *lines])) from error
+
+
+SAID = {
+    "String should have at least 1 character": "write something here",
+    "Field required": "this is needed",
+    "Value error, ": "",
+    "Input should be greater than 0": "must be above 0",
+    "Input should be less than or equal to 1": "must be at most 1 (a share, not a percentage)",
+    "Tuple should have at least 2 items after validation": "name at least two categories:",
+}
+
+
+def flaws(error: ValidationError) -> dict[str, str]:
+    """Return what a validation found, in plain words: field to reason, one reason a field."""
+    found: dict[str, str] = {}
+    for flaw in error.errors():
+        where, why = place(flaw["loc"]) or "spec", flaw["msg"]
+        if where.rpartition(".")[2].startswith("depth"):
+            where = where[: where.rindex("depth") + 5]
+            why = "write surface, middle, concept, or an interval such as [0.2, 0.5]"
+        for said, better in SAID.items():
+            why = why.replace(said, better)
+        found.setdefault(where, why)
+    return found
 
 
 def place(location: tuple[int | str, ...]) -> str:

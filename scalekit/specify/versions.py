@@ -36,7 +36,7 @@ def _changes(old: Any, new: Any, where: str) -> Iterator[tuple[str, str, str]]:
         for key in [*old, *(k for k in new if k not in old)]:
             inner = f"{where}.{key}" if where else key
             yield from _changes(old.get(key), new.get(key), inner)
-    elif where in KEYS and isinstance(old, list) and isinstance(new, list):
+    elif where in KEYS and _named(old, KEYS[where]) and _named(new, KEYS[where]):
         name = KEYS[where]
         before = {part[name]: part for part in old}
         after = {part[name]: part for part in new}
@@ -45,6 +45,11 @@ def _changes(old: Any, new: Any, where: str) -> Iterator[tuple[str, str, str]]:
             yield from _changes(before.get(key), after.get(key), inner)
     else:
         yield where, _said(old), _said(new)
+
+
+def _named(parts: Any, name: str) -> bool:
+    """Whether these are parts that their names tell apart."""
+    return isinstance(parts, list) and len({p[name] for p in parts}) == len(parts)
 
 
 def _said(value: Any) -> str:

@@ -62,7 +62,7 @@ export function banner(outbox, unsaved) {
   function refresh() {
     const kept = outbox.unsaved ? `${unsaved(outbox.unsaved)} kept here, retrying. ` : "";
     const trouble = outbox.trouble && `${kept}${outbox.trouble}`;
-    const said = trouble || (outbox.refusal && `Refused: ${outbox.refusal}`);
+    const said = trouble || outbox.refusal;
     if (said === shown) return; // writing it again would make a screen reader say it again
     shown = said;
     title.textContent = outbox.silent && !outbox.unsaved ? "NO ANSWER" : "NOT SAVED";

@@ -21,8 +21,9 @@ class LabelerView {
   /** @param {Labelling} labelling @param {HTMLElement} el @param {AbortSignal} signal */
   constructor(labelling, el, signal) {
     this.labelling = labelling;
-    this.shown = "";
-    this.alarm = banner(labelling.outbox, (count) => `${plural(count, "act")}`);
+    /** @type {import("./labelling.js").Entry | undefined} the item on the screen */
+    this.shown = undefined;
+    this.alarm = banner(labelling.outbox, (count) => plural(count, "act"));
     this.#drawHead();
     this.#drawItem();
     this.#drawChoices();
@@ -184,7 +185,7 @@ class LabelerView {
       n: () => this.openNote(),
       g: () => this.toggleGuide(),
       "?": () => this.toggleGuide(),
-      Escape: () => this.root.blur(),
+      Escape: () => /** @type {HTMLElement} */ (document.activeElement).blur(),
       ArrowLeft: () => labelling.go(labelling.at - 1),
       ArrowRight: () => labelling.forward(),
       ArrowUp: () => this.text.scrollBy(0, -80),
@@ -269,10 +270,10 @@ class LabelerView {
     const looking = `Looking back. ${given} A label replaces it; → goes on.`;
     this.looking.textContent = back ? looking : "";
     const text = entry ? entry.text || "(no text)" : this.#emptyText();
-    if (text !== this.text.textContent) {
-      this.text.textContent = text;
-      this.text.scrollTop = 0;
-    }
+    // Unchanged text is left alone: a screen reader would read it once more.
+    if (text !== this.text.textContent) this.text.textContent = text;
+    if (entry !== this.shown) this.text.scrollTop = 0;
+    this.shown = entry;
     this.item.classList.toggle("sk-empty", !entry || !entry.text);
     const flagged = entry?.flag ? "⚑ flagged" : "";
     this.remark.textContent = [flagged, entry?.note].filter(Boolean).join(" · ");
@@ -290,10 +291,10 @@ class LabelerView {
   #emptyText() {
     const { counts, config, waiting } = this.labelling;
     if (waiting) return "Loading…";
-    if (counts.skipped)
-      return `${plural(counts.labelled, "item")} labelled, ${counts.skipped} skipped.`;
-    const all = `All ${plural(config.total, "item")} are labelled.`;
-    return `${all} Run the next cell to see what they say.`;
+    if (!config.total) return "There are no items to label.";
+    const done = plural(counts.labelled, "item");
+    if (counts.skipped) return `${done} labelled, ${counts.skipped} skipped.`;
+    return `All ${done} are labelled. Run the next cell to see what they say.`;
   }
 }
 

@@ -145,14 +145,22 @@ class Labeler(Widget):
             batch.append(self._entry(place, stands))
         reply: dict[str, Any] = {"items": batch, "next": following}
         if message.get("opening"):
-            answered = [i for i, s in state.items() if "label" in s or "skip" in s]
-            past = [i for i in answered if i in self._places][-PAST:]
-            reply["past"] = [self._entry(self._places[i], state[i]) for i in past]
+            reply["past"] = self._past(state)
             reply["counts"] = self._counts(state)
         return reply
 
+    def _past(self, state: Mapping[str, Standing]) -> list[dict[str, Any]]:
+        """Return the items answered last, the latest at the end: they can be seen and undone."""
+        answered = [
+            (max(s[kind].order for kind in ("label", "skip") if kind in s), item)
+            for item, s in state.items()
+            if item in self._places and ("label" in s or "skip" in s)
+        ]
+        return [self._entry(self._places[i], state[i]) for _, i in sorted(answered)[-PAST:]]
+
     def _entry(self, place: int, stands: Standing) -> dict[str, Any]:
-        acts = [stands[kind].event for kind in ("skip", "label") if kind in stands]
+        answers = [stands[kind] for kind in ("label", "skip") if kind in stands]
+        acts = [judgement.event for judgement in sorted(answers, key=lambda j: j.order)]
         return {
             "id": self._ids[place],
             "text": self._texts[place] or "",

@@ -221,8 +221,8 @@ export class Labelling {
     // What was refused or taken back behind us comes again at the end.
     if (place < 0 && this.#next === null) place = this.entries.findIndex(isOpen);
     this.go(place < 0 ? this.entries.length : place);
-    if (this.#next !== null && !this.#asking && this.entries.length - this.at <= REFILL)
-      this.#ask();
+    const few = this.entries.length - this.at <= REFILL;
+    if (few && this.#next !== null && !this.#asking) this.#ask();
   }
 
   /** @param {import("./outbox.js").Message} message @param {import("./outbox.js").Reply} reply */
