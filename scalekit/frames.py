@@ -22,6 +22,7 @@ __all__ = [
     "StorageError",
     "ids_unique",
     "require",
+    "texts_given",
     "to_polars",
     "write_atomically",
     "write_parquet",
@@ -107,6 +108,23 @@ def require(frame: pl.DataFrame, columns: Iterable[str], what: str) -> pl.DataFr
             f"{what}: column {', '.join(map(repr, missing))} is missing; there are "
             f"{', '.join(map(repr, frame.columns)) or 'no columns'}"
         )
+    return frame
+
+
+def texts_given(frame: pl.DataFrame, what: str) -> pl.DataFrame:
+    """Return *frame* if its ``text`` is text in every row.
+
+    Raises
+    ------
+    FrameError
+        When the column is of another kind, or naming the first rows that have none.
+    """
+    if frame["text"].dtype != pl.String and len(frame):
+        raise FrameError(f"{what}: column 'text' holds {frame['text'].dtype}, text is needed")
+    missing = frame.filter(pl.col("text").is_null())
+    if len(missing):
+        shown = ", ".join(repr(i) for i in missing["item_id"].head(3))
+        raise FrameError(f"{what}: {len(missing)} rows have no text, first of item {shown}")
     return frame
 
 

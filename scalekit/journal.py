@@ -9,6 +9,7 @@ kept somewhere else.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -21,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from scalekit.signing import Signer, canonical, open_envelope
+from scalekit.signing import SignatureError, Signer, canonical, open_envelope
 
 try:
     import fcntl
@@ -97,6 +98,17 @@ def _split(raw: bytes) -> tuple[list[bytes], bytes]:
     return lines, tail
 
 
+def _lines(raw: bytes) -> list[bytes]:
+    """Return the lines, with a whole last one that only lost its line feed."""
+    lines, tail = _split(raw)
+    for whole in (tail, tail[:-1]):
+        if whole.endswith(b"}"):
+            with contextlib.suppress(ValueError):
+                if _as_written(whole, _parse(whole)):
+                    return [*lines, whole]
+    return lines
+
+
 def read(path: Path) -> list[Event]:
     """Return the events of a journal; a torn last line was never acknowledged and is left out.
 
@@ -105,7 +117,7 @@ def read(path: Path) -> list[Event]:
     JournalError
         When a complete line is not a journal event: with file and line.
     """
-    lines, _ = _split(path.read_bytes())
+    lines = _lines(path.read_bytes())
     events = []
     for number, line in enumerate(lines, 1):
         try:
@@ -141,6 +153,8 @@ def verify(
         When *head* is not signed by one of *public_keys*.
     """
     claim = open_envelope(head, public_keys, HEAD_TYPE) if head is not None else None
+    if claim is not None and claim["journal"] != path.name:
+        raise SignatureError(f"this head is of {claim['journal']}, not of {path.name}")
     if not path.exists():
         if claim and claim["events"]:
             return Verification("truncated", 0, 1, f"{path} is gone; {claim['events']} events are")
@@ -230,9 +244,13 @@ class Journal:
         events = read(self.path)
         if events:
             self._events, self._last = len(events), events[-1].hash
-        _, tail = _split(raw)
-        if tail:
-            os.ftruncate(self._file, len(raw) - len(tail))
+        lines, tail = _split(raw)
+        if not tail:
+            return
+        os.ftruncate(self._file, len(raw) - len(tail))
+        if len(events) > len(lines):
+            self._write(_lines(raw)[-1] + b"\n")
+        else:
             self.append("recovered", {"torn_bytes": len(tail)})
 
     def append(self, kind: str, data: Mapping[str, Any]) -> Event:

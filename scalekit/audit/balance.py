@@ -102,8 +102,9 @@ def balance(
         status = _status(there, total, target, (low, high), thin_below, at_least)
         share = there / total if total else 0.0
         rows.append((name, there, target or 0.0, share, low, high, status))
-    columns = ["category", "items", "target", "share", "from", "to", "status"]
-    found = pl.DataFrame(rows, schema=columns, orient="row")
+    shares = dict.fromkeys(("target", "share", "from", "to"), pl.Float64)
+    schema = {"category": pl.String, "items": pl.Int64, **shares, "status": pl.String}
+    found = pl.DataFrame(rows, schema=schema, orient="row")
     need = _needed(found, at_least)
     return Balance(found.with_columns(pl.Series("still needed", need, dtype=pl.Int64)), total)
 
@@ -132,7 +133,7 @@ def _needed(found: pl.DataFrame, at_least: int) -> list[int]:
     share = float(rest["target"].sum())
     whole = int(rest["items"].sum()) / share if share else 0.0
     return [
-        max(0, math.ceil(max(target * whole, at_least)) - there) if lacks else 0
+        max(0, math.ceil(round(max(target * whole, at_least), 9)) - there) if lacks else 0
         for lacks, target, there in zip(short, found["target"], found["items"], strict=True)
     ]
 

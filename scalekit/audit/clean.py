@@ -14,7 +14,7 @@ from scalekit.audit.junk import junk_rule
 from scalekit.audit.normalise import CHANGES, normalise
 from scalekit.audit.personal import find_personal, mask
 from scalekit.display import View, block, note, table
-from scalekit.frames import ids_unique, require, to_polars
+from scalekit.frames import ids_unique, require, texts_given, to_polars
 from scalekit.gates import Check, Gate
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ MARKS = {
 }
 MEND_VERSION = 1
 """Raised when :func:`mend` finds or changes something else than before."""
+MENDED = ("original", "changes", "junk", "personal")
+"""Columns that :func:`mend` adds."""
 DROPPING = ("exact-duplicate", "near-duplicate", "junk")
 """Rules that take a row out; ``personal-data`` only masks it."""
 
@@ -41,6 +43,7 @@ def mend(items: pl.DataFrame) -> pl.DataFrame:
     Adds ``original`` (as collected), ``changes`` (which mends), ``junk`` (the rule, or null) and
     ``personal`` (kinds of personal data). Works row by row, so parts can be mended on their own.
     """
+    texts_given(items, "items")
     texts, changes, junk, personal = [], [], [], []
     for original in items["text"]:
         text, made = normalise(original)
@@ -164,8 +167,8 @@ def audit(
     table = ids_unique(table, "item_id", "items")
     if "category" not in table.columns:
         table = table.with_columns(pl.lit(None, dtype=pl.String).alias("category"))
-    if "original" not in table.columns:
-        table = mend(table)
+    if not set(MENDED) <= set(table.columns):
+        table = mend(table.drop(c for c in MENDED if c in table.columns))
     marks = _marks(table, threshold)
     gone = set(marks.filter(pl.col("rule").is_in(DROPPING))["item_id"]) - set(restored)
     table = table.with_columns((~pl.col("item_id").is_in(list(gone))).alias("kept"))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
-from scalekit.frames import TIERS, require, to_polars
-from scalekit.text import jaccard_pairs, words
+from scalekit.frames import TIERS, ids_unique, require, texts_given, to_polars
+from scalekit.text import fold, jaccard_pairs
 
 __all__ = ["exact_duplicates", "keep_order", "near_duplicates"]
 
@@ -20,13 +20,21 @@ def keep_order(items: pl.DataFrame) -> pl.DataFrame:
     """Return *items* in the order in which copies are kept: best source first, then as given."""
     if "tier" not in items.columns:
         return items
-    rank = pl.col("tier").replace_strict({t: i for i, t in enumerate(TIERS)}, default=len(TIERS))
+    order = {t: i for i, t in enumerate(TIERS)}
+    rank = pl.col("tier").cast(pl.String).replace_strict(order, default=len(TIERS))
     return items.sort(rank, maintain_order=True)
 
 
-def _as_compared(texts: Sequence[str]) -> list[str]:
-    # A text without words (only signs or emoji) is compared as it stands.
-    return [" ".join(w.folded for w in words(t)) or t for t in texts]
+def _checked(items: Any) -> pl.DataFrame:
+    table = require(to_polars(items, "items"), ("item_id", "text"), "items")
+    table = texts_given(ids_unique(table, "item_id", "items"), "items")
+    return keep_order(table).with_columns(pl.col("item_id").cast(pl.String))
+
+
+def _as_compared(text: str) -> str:
+    """Drop case, punctuation and spacing; signs such as $, < and emoji are words of their own."""
+    kept = (c if unicodedata.category(c)[0] in "LMNS" else " " for c in fold(text))
+    return " ".join("".join(kept).split()) or text
 
 
 def exact_duplicates(items: Any) -> pl.DataFrame:
@@ -35,10 +43,10 @@ def exact_duplicates(items: Any) -> pl.DataFrame:
     Case, punctuation, spacing and invisible characters are ignored. *items* needs ``item_id,
     text``; with ``tier`` the copy from the better source is kept, else the first.
     """
-    table = keep_order(require(to_polars(items, "items"), ("item_id", "text"), "items"))
+    table = _checked(items)
     first: dict[str, str] = {}
     rows = []
-    for item, text in zip(table["item_id"], _as_compared(table["text"].to_list()), strict=True):
+    for item, text in zip(table["item_id"], map(_as_compared, table["text"]), strict=True):
         kept = first.setdefault(text, item)
         if kept != item:
             rows.append((item, kept, 1.0))
@@ -52,7 +60,7 @@ def near_duplicates(items: Any, *, threshold: float = 0.7, n: int = 3) -> pl.Dat
     is alike, by at least *threshold*, to one that stays (no chains). Word-for-word copies count
     as well. *items* as in :func:`exact_duplicates`.
     """
-    table = keep_order(require(to_polars(items, "items"), ("item_id", "text"), "items"))
+    table = _checked(items)
     ids = table["item_id"].to_list()
     pairs = jaccard_pairs(table["text"].to_list(), n, threshold)
     earlier: dict[int, list[tuple[float, int]]] = defaultdict(list)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -86,17 +86,28 @@ def spans_of(found: Sequence[Word], hit: Iterable[int], n: int) -> list[tuple[in
     return spans
 
 
-def _covered(hit: Iterable[int], n: int) -> tuple[int, int]:
-    """Return how many words the windows cover, and the longest run of them."""
-    covered = best = run = 0
-    last = -1
-    for at in sorted(hit):
-        fresh = n if at > last else at + n - 1 - last
-        run = fresh if at > last + 1 or last < 0 else run + fresh
-        covered += fresh
-        best = max(best, run)
+def covered(places: Iterable[int], n: int) -> int:
+    """Return how many words the windows of *n* words that start at *places* cover."""
+    total, last = 0, -1
+    for at in sorted(places):
+        total += n if at > last else at + n - 1 - last
         last = at + n - 1
-    return covered, best
+    return total
+
+
+def _longest_run(hits: Iterable[tuple[int, int]], n: int) -> int:
+    """Return the longest run of words that stand one after another on both sides."""
+    best = run = 0
+    last = (0, 0)
+    for place, at in sorted(set(hits), key=lambda hit: (hit[1] - hit[0], hit[0])):
+        follows = (place, at) == (last[0] + 1, last[1] + 1) and run > 0
+        run = run + 1 if follows else n
+        best, last = max(best, run), (place, at)
+    return best
+
+
+def _tier(cover: float, run: int) -> str:
+    return "LEAK" if cover >= LEAK_COVER else "SPAN" if run >= SPAN_WORDS else "CLEAN"
 
 
 def contamination(test: Any, train: Any) -> Contamination:
@@ -129,39 +140,55 @@ def contamination(test: Any, train: Any) -> Contamination:
             gram = tuple(w.folded for w in found[at : at + n])
             index[n].setdefault(gram, []).append((number, at))
     batches = trains["batch_id"].to_list() if "batch_id" in trains.columns else [""] * len(trains)
-    best: dict[int, tuple[float, int, str, str, list[list[int]]]] = {}
+    best: dict[int, _Hit] = {}
     for train_id, text, batch in zip(trains["item_id"], trains["text"], batches, strict=True):
         folded = [w.folded for w in words(text)]
-        for number, hit in _hits(folded, index).items():
+        for number, hits in _hits(folded, index).items():
             found = split_tests[number]
             n = min(N, len(found))
             if n < N and len(folded) > n and len({w.folded for w in found}) < 4:
                 continue
-            covered, run = _covered(hit, n)
-            cover = covered / len(found)
-            if number not in best or (cover, run) > best[number][:2]:
-                spans = [list(s) for s in spans_of(found, hit, n)]
-                best[number] = (cover, run, train_id, batch, spans)
+            places = {place for place, _ in hits}
+            cover, run = covered(places, n) / len(found), _longest_run(hits, n)
+            hit = _Hit(_tier(cover, run), cover, run, train_id, batch)
+            if number not in best or hit.gravity > best[number].gravity:
+                spans = [list(s) for s in spans_of(found, places, n)]
+                best[number] = replace(hit, spans=spans)
     return Contamination(_table(tests, best), len(trains))
+
+
+@dataclass(frozen=True)
+class _Hit:
+    """What one training row has of a test item."""
+
+    tier: str = "CLEAN"
+    cover: float = 0.0
+    run: int = 0
+    train_id: str | None = None
+    batch_id: str | None = None
+    spans: list[list[int]] = field(default_factory=list)
+
+    @property
+    def gravity(self) -> tuple[int, float, int]:
+        return -TIERS.index(self.tier), self.cover, self.run
 
 
 def _hits(
     folded: list[str], index: dict[int, dict[tuple[str, ...], list[tuple[int, int]]]]
-) -> dict[int, set[int]]:
-    hits: dict[int, set[int]] = defaultdict(set)
+) -> dict[int, list[tuple[int, int]]]:
+    """Return for each test item the windows it shares, as (place in it, place in the row)."""
+    hits: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for n, grams in index.items():
         for at in range(len(folded) - n + 1):
             for number, place in grams.get(tuple(folded[at : at + n]), ()):
-                hits[number].add(place)
+                hits[number].append((place, at))
     return hits
 
 
-def _table(
-    tests: pl.DataFrame, best: dict[int, tuple[float, int, str, str, list[list[int]]]]
-) -> pl.DataFrame:
+def _table(tests: pl.DataFrame, best: dict[int, _Hit]) -> pl.DataFrame:
     rows = []
     for number, (item, text) in enumerate(tests.select("item_id", "text").iter_rows()):
-        cover, run, train_id, batch, spans = best.get(number, (0.0, 0, None, None, []))
-        tier = "LEAK" if cover >= LEAK_COVER else "SPAN" if run >= SPAN_WORDS else "CLEAN"
-        rows.append((item, tier, cover, run, train_id, batch, text, spans))
+        hit = best.get(number, _Hit())
+        found = (hit.tier, hit.cover, hit.run, hit.train_id, hit.batch_id)
+        rows.append((item, *found, text, hit.spans))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")

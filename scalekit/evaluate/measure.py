@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +44,15 @@ class Measured(View):
 
     def aggregates(self, smallest: int) -> Measured:
         """Return the scores without single items, categories under *smallest* merged into one."""
-        small = self.categories.filter(pl.col("n") < smallest)
-        kept = self.categories.filter(pl.col("n") >= smallest)
+        # The rest must be large enough too: who knows the whole could subtract what is told.
+        ordered = self.categories.sort("n", "category")
+        upto = ordered["n"].cum_sum()
+        merged = int((ordered["n"] < smallest).sum())
+        while 0 < merged < len(ordered) and upto[merged - 1] < smallest:
+            merged += 1
+        small, kept = ordered.head(merged), ordered.slice(merged).sort("category")
         right, n = int(small["right"].sum()), int(small["n"].sum())
-        if n >= smallest and len(small):
+        if n >= smallest:
             name = f"{len(small)} smaller categories"
             row = _row({"set": small["set"][0], "category": name}, right, n)
             kept = pl.concat([kept, pl.DataFrame([row], schema=kept.schema)])
@@ -128,12 +133,16 @@ def measure(
     for start in range(0, len(texts), batch):
         part = texts[start : start + batch]
         said = predict(part)
-        if isinstance(said, str) or len(said) != len(part):
-            got = "one text" if isinstance(said, str) else f"{len(said)} answers"
-            raise PredictionError(f"predict was given {len(part)} texts and returned {got}")
-        wrong = next((s for s in said if not isinstance(s, str)), None)
-        if wrong is not None:
-            raise PredictionError(f"predict must return category names, got {wrong!r}")
+        if isinstance(said, str) or not isinstance(said, Sized) or len(said) != len(part):
+            got = f"{len(said)} answers" if isinstance(said, Sized) else type(said).__name__
+            got = "one text" if isinstance(said, str) else got
+            raise PredictionError(
+                f"predict was given {len(part)} texts and returned {got}; a list with one "
+                "category name for each is needed"
+            )
+        wrong = [s for s in said if not isinstance(s, str)]
+        if wrong:
+            raise PredictionError(f"predict must return category names, got {wrong[0]!r}")
         answers.extend(said)
         if progress is not None:
             progress(len(answers), len(texts))

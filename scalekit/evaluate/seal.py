@@ -25,17 +25,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from scalekit.evaluate.contamination import LEAK_COVER, N, covered
 from scalekit.evaluate.measure import Measured, measure
 from scalekit.frames import ids_unique, require, to_polars, write_atomically
 from scalekit.journal import Journal, read
 from scalekit.signing import canonical, keys_folder, merkle_root, private_file
-from scalekit.text import shingles, words
+from scalekit.text import words
 
 __all__ = ["Seal", "SealError", "look_budget", "seal"]
 
 PAD = 65_536
 FORMAT = 1
-WINDOW = 8
 SMALLEST_CELL = 20  # smaller groups are merged: their scores would tell of single items
 
 
@@ -62,7 +62,7 @@ def _encrypt(key: bytes, payload: bytes, bound_to: bytes) -> bytes:
 def _decrypt(key: bytes, blob: bytes, bound_to: bytes, path: Path) -> bytes:
     try:
         framed = AESGCM(key).decrypt(blob[:12], blob[12:], bound_to)
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:
         raise SealError(
             f"{path}: the seal does not open: it was changed, or this is not its key"
         ) from error
@@ -121,17 +121,22 @@ def _key_path(seal_id: str) -> Path:
     return keys_folder() / f"seal-{seal_id}.key"
 
 
-def _windows(text: str) -> list[str]:
-    return shingles([w.folded for w in words(text)], WINDOW)
+def _windows(folded: Sequence[str], n: int) -> list[str]:
+    return [" ".join(folded[at : at + n]) for at in range(len(folded) - n + 1)] if n else []
 
 
 def _tag(key: bytes, window: str) -> str:
     return hmac.new(key, window.encode(), hashlib.sha256).hexdigest()[:16]
 
 
-def _tags(texts: Sequence[str], key: bytes) -> list[list[str]]:
-    """Keyed tags of each item's 8-word windows: they say nothing without the key."""
-    return [[_tag(key, w) for w in dict.fromkeys(_windows(t))] for t in texts]
+def _tags(texts: Sequence[str], key: bytes) -> list[dict[str, Any]]:
+    """Keyed tags of each item's windows, in order: they say nothing without the key."""
+    found = []
+    for text in texts:
+        folded = [w.folded for w in words(text)]
+        tags = [_tag(key, w) for w in _windows(folded, min(N, len(folded)))]
+        found.append({"words": len(folded), "different": len(set(folded)), "tags": tags})
+    return found
 
 
 @dataclass(frozen=True)
@@ -221,25 +226,39 @@ class Seal:
         return found.aggregates(SMALLEST_CELL)
 
     def contaminated(self, train: Any) -> pl.DataFrame:
-        """Return training rows that hold half of a sealed item: ``item_id, batch_id, cover``.
+        """Return training rows that hold a sealed item: ``item_id, batch_id, cover``.
 
-        Compares keyed tags; the items are not decrypted, and which one was hit is not said.
+        The rule is that of tier LEAK in :func:`~scalekit.evaluate.contamination`. Keyed tags are
+        compared; the items are not decrypted, and which one was hit is not said.
         """
         rows = require(to_polars(train, "train"), ("item_id", "text"), "training rows")
         path = self.folder / f"{self.seal_id}.tags"
         master, bound_to = self._master(), canonical(dict(self.header))
-        tags = json.loads(_decrypt(_sub_key(master, "tags"), path.read_bytes(), bound_to, path))
-        where: dict[str, list[int]] = {}
-        for number, own in enumerate(tags):
-            for tag in own:
-                where.setdefault(tag, []).append(number)
+        items = json.loads(_decrypt(_sub_key(master, "tags"), path.read_bytes(), bound_to, path))
+        where: dict[str, list[tuple[int, int]]] = {}
+        for number, item in enumerate(items):
+            for place, tag in enumerate(item["tags"]):
+                where.setdefault(tag, []).append((number, place))
         key = _sub_key(master, "decontaminate")
+        sizes = {min(N, item["words"]) for item in items}
         batches = rows["batch_id"] if "batch_id" in rows.columns else [""] * len(rows)
         found = []
-        for item, text, batch in zip(rows["item_id"], rows["text"], batches, strict=True):
-            hits = Counter(n for w in set(_windows(text)) for n in where.get(_tag(key, w), ()))
-            cover = max((c / len(tags[n]) for n, c in hits.items()), default=0.0)
-            if cover >= 0.5:
-                found.append((item, batch, cover))
+        for row, text, batch in zip(rows["item_id"], rows["text"], batches, strict=True):
+            folded = [w.folded for w in words(text)]
+            windows = {w for n in sizes for w in _windows(folded, n)}
+            hits: dict[int, set[int]] = {}
+            for window in windows:
+                for number, place in where.get(_tag(key, window), ()):
+                    hits.setdefault(number, set()).add(place)
+            cover = max((_cover(items[n], p, len(folded)) for n, p in hits.items()), default=0.0)
+            if cover >= LEAK_COVER:
+                found.append((row, batch, cover))
         schema = {"item_id": pl.String, "batch_id": pl.String, "cover": pl.Float64}
         return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def _cover(item: Mapping[str, Any], places: set[int], row_words: int) -> float:
+    size = int(item["words"])
+    if size < N and row_words > size and item["different"] < 4:
+        return 0.0  # a stub such as "thank you" counts only when the row says nothing else
+    return covered(places, min(N, size)) / size

@@ -78,6 +78,7 @@ def split(
     if abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) < 0:
         raise ValueError(f"shares must make 1, got {dict(shares)}")
     table = require(to_polars(items, "items"), ("item_id", "text"), "items")
+    table = table.with_columns(pl.col("item_id").cast(pl.String))
     table = ids_unique(table, "item_id", "items").sort("item_id")
     category = table["category"] if "category" in table.columns else pl.Series([""] * len(table))
     kinds = category.cast(pl.String).fill_null("").to_list()

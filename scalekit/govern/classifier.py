@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
@@ -71,6 +72,8 @@ class TextClassifier(nn.Module):
 
     def predict(self, texts: list[str]) -> list[str]:
         """Return the likeliest category of each text."""
+        if not texts:
+            return []
         self.eval()
         with torch.inference_mode():
             return [self.categories[i] for i in self(texts).argmax(dim=1).tolist()]
@@ -81,7 +84,8 @@ class TextClassifier(nn.Module):
 
         from scalekit.frames import write_atomically
 
-        metadata = {"categories": "\n".join(self.categories), "width": str(self.width)}
+        # One entry: safetensors writes several in no fixed order, and equal runs give equal bytes.
+        metadata = {"scalekit": json.dumps({"categories": self.categories, "width": self.width})}
         state = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
         write_atomically(path, save(state, metadata=metadata))
 
@@ -93,6 +97,7 @@ class TextClassifier(nn.Module):
         with safe_open(str(path), framework="pt") as stream:
             metadata = stream.metadata()
             state = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118
-        model = cls(metadata["categories"].split("\n"), width=int(metadata["width"]))
+        made = json.loads(metadata["scalekit"])
+        model = cls(made["categories"], width=made["width"])
         model.load_state_dict(state)
         return model

@@ -20,7 +20,6 @@ BATCH = 40
 PAST = 20
 COMMAND_KEYS = "usfng?"
 LABEL_KEYS = [*"1234567890", *(c for c in string.ascii_lowercase if c not in COMMAND_KEYS)]
-ACT_FIELDS = ("id", "kind", "item", "value", "text", "reverses", "active_ms", "wall_ms", "by")
 
 Standing = Mapping[str, Judgement]
 
@@ -97,7 +96,7 @@ class Labeler(Widget):
         """Record an act, or return the next items."""
         if message.get("kind") == "items":
             return self._items(message)
-        event = self._session.record({k: message[k] for k in ACT_FIELDS if k in message})
+        event = self._session.record(message)
         place = (self._session.session, event.seq)
         self._acts[event.data["id"]] = Judgement(place, self._session.annotator, event)
         return {}

@@ -1,0 +1,161 @@
+"""The verbs of Label in a project: nothing unknown, nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import unicodedata
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+import scalekit as sk
+from scalekit.label import LabelError, LabelSession
+
+ROW = {"item_id": "T-1001", "annotator": "ana", "value": "returns"}
+OWN = {
+    "source": "own notes", "tier": "first-party", "rights": "CC0-1.0", "collected": "2026-10-02",
+}  # fmt: skip
+
+
+def journals(project: Any) -> dict[Path, bytes]:
+    return {p: p.read_bytes() for p in project.folder.root.rglob("*.jsonl")}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"item_id": "T-9999"}, "row 2: item_id 'T-9999' is not among the items"),
+        ({"item_id": "T-1027"}, "T-1027"),  # junk: left out by the audit
+        ({"annotator": "eve"}, r"annotator 'eve' was not invited; project\.label\.invite"),
+        ({"value": "refund"}, "value 'refund' is not one of account_access, billing"),
+        ({"value": None}, "row 2"),
+        ({"item_id": None}, "row 2"),
+    ],
+)
+def test_an_unknown_label_is_refused_in_one_line_and_nothing_recorded(
+    labelled: Any, wrong: dict[str, Any], said: str
+) -> None:
+    before = journals(labelled)
+    good = {**ROW, "annotator": "ben"}
+    with pytest.raises(LabelError, match=said) as refused:
+        labelled.label.import_table([good, {**ROW, **wrong}], round=3)
+    assert "\n" not in str(refused.value)
+    assert journals(labelled) == before
+
+
+def test_the_same_table_is_recorded_once(labelled: Any, samples: Path) -> None:
+    before = journals(labelled)
+    table = pl.read_csv(samples / "labels_round1.csv")
+    assert labelled.label.import_table(table) == len(table)
+    assert journals(labelled) == before
+
+
+def test_a_crash_between_two_annotators_is_repaired_by_importing_again(
+    labelled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{**ROW, "annotator": who} for who in ("ana", "ben", "chloe")]
+    whole, calls = LabelSession.record_all, []
+
+    def crash(self: LabelSession, acts: Any) -> Any:
+        calls.append(acts)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(self, acts)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(LabelSession, "record_all", crash)
+        labelled.label.import_table(rows, round=3)
+    labelled.label.import_table(rows, round=3)
+    table = labelled.label.labels().filter(pl.col("item_id") == "T-1001")
+    given = dict(table.select("annotator", "value").iter_rows())
+    assert {given[who] for who in ("ana", "ben", "chloe")} == {"returns"}
+
+
+@pytest.mark.parametrize("name", ["team b", "../ana", "", "a/b", "x" * 65])
+def test_who_cannot_have_a_folder_is_not_invited(labelled: Any, name: str) -> None:
+    before = labelled.label.annotators
+    with pytest.raises(LabelError, match="annotator"):
+        labelled.label.invite(name)
+    assert labelled.label.annotators == before
+
+
+def test_inviting_twice_records_once(labelled: Any) -> None:
+    before = journals(labelled)
+    labelled.label.invite("ana", "ben")
+    assert journals(labelled) == before
+
+
+def test_leaving_out_needs_a_known_name_and_a_reason_and_keeps_the_labels(labelled: Any) -> None:
+    with pytest.raises(LabelError, match=r"unknown annotator 'eve'.*invited are ana, ben"):
+        labelled.label.leave_out("eve", "why")
+    with pytest.raises(LabelError, match="say why"):
+        labelled.label.leave_out("dora", " ")
+    before = journals(labelled)
+    labelled.label.leave_out("emil", "again")
+    assert journals(labelled) == before
+    assert "emil" in labelled.label.labels()["annotator"].to_list()
+    assert "emil" not in labelled.label.agreement().by_annotator["annotator"].to_list()
+
+
+def test_sharpening_is_kept_once_in_the_instructions_and_their_file(labelled: Any) -> None:
+    for _ in range(2):
+        said = labelled.label.sharpen("Calling off one order is returns.", "14 items divided")
+    assert said.count("Calling off one order is returns.") == 1
+    assert (labelled.folder / "instructions.md").read_text() == said + "\n"
+    assert said.startswith(labelled.specify.spec.instructions.strip())
+
+
+def test_labels_of_a_retired_batch_do_not_count(labelled: Any) -> None:
+    assert labelled.label.labels()["item_id"].str.starts_with("P-").any()
+    labelled.collect.retire("forum", "withdrawn")
+    labelled.collect.gate()
+    labelled.audit.run()
+    assert not labelled.label.labels()["item_id"].str.starts_with("P-").any()
+
+
+def test_a_later_round_replaces_the_earlier_vote(labelled: Any) -> None:
+    labelled.label.import_table([ROW], round=3)
+    mine = (pl.col("item_id") == "T-1001") & (pl.col("annotator") == "ana")
+    rows = labelled.label.labels().filter(mine)
+    assert rows.select("value", "round").rows() == [("returns", 3)]
+
+
+def test_disagreements_are_most_divided_first_and_show_the_votes(labelled: Any) -> None:
+    found = labelled.label.disagreements()
+    entropy = dict(labelled.label.consensus().select("item_id", "entropy").iter_rows())
+    order = [entropy[i] for i in found["item_id"]]
+    assert order == sorted(order, reverse=True)
+    assert min(order) > 0
+    assert "ana: " in found["votes"][0]
+
+
+def test_ids_written_decomposed_keep_their_labels(tmp_path: Path, samples: Path) -> None:
+    project = sk.Project(tmp_path / "p", profile="light")
+    fields = yaml.safe_load((samples / "spec.yaml").read_text())
+    names = ("billing", "returns")
+    fields["categories"] = [{"name": n, "description": "", "share": 0.5} for n in names]
+    fields["examples"] = [e for e in fields["examples"] if e["category"] in names]
+    project.specify.save(fields)
+    assert project.specify.gate().passed
+    ids = [unicodedata.normalize("NFD", f"réclamation-{n}") for n in range(24)]
+    things = ["grinder", "kettle", "filter", "machine", "parcel", "invoice"]
+    texts = [f"{a} and {b} number {n}" for n, (a, b) in enumerate(product(things, things[:4]))]
+    kinds = ["billing", "returns"] * 12
+    project.collect.add(
+        pl.DataFrame({"item_id": ids, "text": texts, "category": kinds}), batch_id="a", **OWN
+    )
+    project.collect.gate()
+    project.audit.run()
+    assert project.audit.gate().passed
+    project.label.invite("ana", "ben")
+    rows = [
+        {"item_id": i, "annotator": who, "value": kind}
+        for i, kind in zip(ids, kinds, strict=True)
+        for who in ("ana", "ben")
+    ]
+    assert project.label.import_table(rows) == 48
+    assert len(project.label.labels()) == 48
+    assert project.label.gate().passed

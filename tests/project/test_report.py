@@ -1,0 +1,102 @@
+"""The report: every stage, no network, also of a project that is only begun."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import scalekit as sk
+
+SECTIONS = ["Gates", "Specify", "Collect", "Audit", "Label", "Train", "Evaluate", "Journals"]
+
+
+class Targets(HTMLParser):
+    """Whatever a page could fetch, and the scripts in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.scripts = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        for name, value in attrs:
+            if name in ("src", "href", "srcset", "data", "action", "poster"):
+                self.found.append(value or "")
+
+
+def targets(html: str) -> Targets:
+    parser = Targets()
+    parser.feed(html)
+    return parser
+
+
+def test_it_holds_every_stage_and_asks_the_network_for_nothing(sealed: Any) -> None:
+    sealed.evaluate.measure(lambda t: ["billing"] * len(t), sealed="claim")
+    report = sealed.report()
+    html = report.path.read_text()
+    assert list(report.sections) == SECTIONS
+    assert re.findall(r"<h2>(.*?)</h2>", html) == SECTIONS
+    seen = targets(html)
+    assert all(t.startswith(("#", "data:")) for t in seen.found)
+    assert seen.scripts == 0
+    assert not re.search(r"url\(\s*['\"]?(?!data:)|@import", html)
+    assert "Krippendorff" in html
+    assert html.count("data:image/png;base64,") == 3
+    assert html.count("Nothing to show yet") == 1  # nothing was trained
+
+
+@pytest.mark.parametrize("fixture", ["audited", "labelled", "sealed"])
+def test_it_can_be_written_at_any_stage(fixture: str, request: pytest.FixtureRequest) -> None:
+    project = request.getfixturevalue(fixture)
+    assert re.findall(r"<h2>(.*?)</h2>", project.report().path.read_text()) == SECTIONS
+
+
+def test_it_can_be_written_of_an_empty_project(tmp_path: Path) -> None:
+    html = sk.Project(tmp_path / "p").report().path.read_text()
+    assert "No spec yet." in html
+    assert html.count("Nothing to show yet") >= 5
+
+
+def test_it_can_be_written_before_the_first_label(labelled: Any) -> None:
+    shutil.rmtree(labelled.folder / "label")
+    assert "Audit" in labelled.report().path.read_text()
+
+
+def test_text_of_the_data_is_never_markup(labelled: Any) -> None:
+    # P-1073 holds markup; a script in a spec is no script either.
+    fields = labelled.specify.spec.model_dump(mode="json")
+    evil = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+    labelled.specify.save({**fields, "instructions": fields["instructions"] + evil, "name": evil})
+    labelled.collect.retire("forum", evil)
+    html = labelled.report().path.read_text()
+    assert targets(html).scripts == 0
+    assert "<img src=x" not in html
+
+
+def test_the_machine_readable_part_holds_gates_and_a_head_for_every_journal(labelled: Any) -> None:
+    said = json.loads(labelled.report().path.with_suffix(".json").read_text())
+    root = labelled.folder.root
+    journals = sorted(str(p.relative_to(root)) for p in root.rglob("*.jsonl"))
+    assert sorted(h["journal"] for h in said["heads"]) == journals
+    assert len(bytes.fromhex(said["public_key"])) == 32
+    assert [g["stage"] for g in said["gates"]] == ["specify", "collect", "audit", "label", "evaluate"]
+
+
+def test_a_foreign_file_of_json_lines_in_the_folder_stops_no_report(labelled: Any) -> None:
+    (labelled.folder / "my_export.jsonl").write_text('{"text": "mine"}\n')
+    (labelled.folder / "notes").mkdir()
+    (labelled.folder / "notes/raw.jsonl").write_text("not even json\n")
+    assert labelled.report().path.is_file()
+
+
+def test_it_goes_where_it_is_asked_to(labelled: Any, tmp_path: Path) -> None:
+    report = labelled.report(tmp_path / "out/page.html")
+    assert report.path == tmp_path / "out/page.html"
+    assert (tmp_path / "out/page.json").is_file()

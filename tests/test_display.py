@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from html import escape
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scalekit.display import (
+    Markup,
+    Progress,
+    badge,
+    block,
+    counted,
+    figure,
+    figure_png,
+    marked,
+    note,
+    show,
+    table,
+)
+
+anything = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40)
+quick = settings(deadline=None, max_examples=100)
+EVIL = "<script>alert(1)</script><img src=x onerror='alert(2)'>\"&amp;"
+
+
+class Seen(HTMLParser):
+    """What a browser would see: tags, attributes, text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.names: set[str] = set()
+        self.cells: list[str] = []
+        self.said = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.names |= {name for name, _ in attrs}
+        if tag in ("td", "th"):
+            self.cells.append("")
+        if tag == "br" and self.cells:
+            self.cells[-1] += "\n"
+
+    def handle_data(self, data: str) -> None:
+        self.said += data
+        if self.cells:
+            self.cells[-1] += data
+
+
+@quick
+@given(anything, anything)
+def test_any_text_stands_in_a_table_as_itself(name: str, text: str) -> None:
+    seen = Seen(table([{name: text}]))
+    assert seen.cells == [name, text]
+    assert set(seen.tags) <= {"table", "thead", "tbody", "tr", "th", "td", "br"}
+    assert seen.names <= {"align", "style"}
+
+
+def test_hostile_text_is_escaped_everywhere() -> None:
+    views = [
+        table([{EVIL: EVIL, "b": [EVIL], "c": {"d": EVIL}, "e": (EVIL,)}]),
+        table(pl.DataFrame({EVIL: [EVIL], "l": [[EVIL]], "s": [{"x": EVIL}]})),
+        note(EVIL),
+        table([], empty=EVIL),
+        block(EVIL, f"said {EVIL}"),
+        marked(EVIL, [(0, 8), (25, 30)]),
+        marked(EVIL, []),
+        show(pd.DataFrame({EVIL: [EVIL]})).to_html(),
+    ]
+    for html in views:
+        assert not {"script", "img"} & set(Seen(html).tags), html
+        assert "onerror" not in Seen(html).names
+
+
+def test_numbers_and_gaps_are_written_plainly() -> None:
+    row = {
+        "a": 0.5,
+        "b": 1.0,
+        "c": 2 / 3,
+        "d": math.nan,
+        "e": None,
+        "f": True,
+        "g": 1234567,
+        "h": 100.0,
+    }
+    assert Seen(table([row])).cells[len(row) :] == [
+        "0.5", "1", "0.667", "–", "", "yes", "1234567", "100",
+    ]  # fmt: skip
+
+
+def test_long_texts_and_tables_are_cut_and_say_so() -> None:
+    cells = Seen(table([{"t": "x" * 1_000_000}])).cells
+    assert cells[1] == "x" * 240 + "… (1,000,000 characters)"
+    frame = pl.DataFrame({"n": range(1025)})
+    seen = Seen(table(frame))
+    assert seen.tags.count("tr") == 21
+    assert "… and 1,005 more rows in .table" in seen.said
+    assert Seen(table(frame, limit=2000)).tags.count("tr") == 1026
+    assert "more rows" not in table(pl.DataFrame({"n": range(20)}))
+
+
+def test_no_rows_give_nothing_or_the_words_for_it() -> None:
+    assert table(None) == table([]) == table(pl.DataFrame()) == ""
+    assert table([], empty="No rows.") == "<p>No rows.</p>"
+
+
+def test_only_markup_passes_as_it_is() -> None:
+    assert "<mark>x</mark>" in table([{"a": Markup("<mark>x</mark>")}])
+
+
+spans = st.lists(st.integers(0, 40), min_size=2, max_size=8, unique=True).map(sorted)
+
+
+@quick
+@given(anything.filter(lambda t: len(t) >= 2), spans, st.integers(0, 50))
+def test_marking_changes_no_character(text: str, ends: list[int], context: int) -> None:
+    ends = sorted({min(e, len(text)) for e in ends})
+    places = list(zip(ends[::2], ends[1::2], strict=False))
+    html = marked(text, places, context)
+    if places:
+        begin, stop = max(0, places[0][0] - context), min(len(text), places[-1][1] + context)
+        plain = escape(text[begin:stop])
+        cut = ("…" if begin else "", "…" if stop < len(text) else "")
+        assert re.sub("</?mark>", "", html) == cut[0] + plain + cut[1]
+        assert re.findall("<mark>(.*?)</mark>", html, re.DOTALL) == [
+            escape(text[a:b]) for a, b in places
+        ]
+
+
+def test_words_and_counts() -> None:
+    assert (counted(1, "run"), counted(0, "run"), counted(1200, "run")) == (
+        "1 run",
+        "0 runs",
+        "1,200 runs",
+    )
+    assert badge(True) == "✔\u00a0passed"
+    assert badge(False) == "✘\u00a0not passed"
+    assert badge(None) == "○\u00a0not judged"
+    assert block("Gate", badge(True), note("a"), "") == "<p><b>Gate</b> · ✔\u00a0passed</p><p>a</p>"
+
+
+def test_a_view_needs_no_kernel_script_or_network() -> None:
+    bundle = show(pl.DataFrame({"text": ["a\nb"]}))._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html"}
+    assert "a<br>b" in bundle["text/html"]
+    assert not re.search(r"https?:|<script|<style|<link|class=", bundle["text/html"])
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+def pixels(png: bytes) -> np.ndarray:
+    from matplotlib.image import imread
+
+    return np.asarray(imread(io.BytesIO(png)))
+
+
+def bars(*values: list[float], **more: object) -> go.Figure:
+    drawn = figure("t", y="share")
+    for i, lengths in enumerate(values):
+        drawn.add_trace(go.Bar(name=f"s{i}", x=["a", "b"], y=lengths, **more))
+    return drawn
+
+
+def test_a_picture_has_the_size_asked_for_and_the_same_bytes_each_time() -> None:
+    drawn = bars([0.2, 0.8])
+    png = figure_png(drawn)
+    assert pixels(png).shape == (320, 760, 4)
+    assert figure_png(drawn) == png
+    assert figure_png(json.loads(drawn.to_json())) == png
+
+
+def test_bars_are_as_high_as_their_values() -> None:
+    def painted(value: float) -> np.ndarray:
+        drawn = figure("t")
+        drawn.add_trace(go.Bar(x=["a", "b"], y=[value, 1.0], marker={"color": "#ff0000"}))
+        image = pixels(figure_png(drawn))
+        red = (image[..., 0] > 0.9) & (image[..., 1] < 0.1) & (image[..., 3] > 0.9)
+        return red.sum(axis=0)
+
+    for value in (0.25, 0.5):
+        columns = painted(value)
+        heights = columns[columns > 0]
+        assert heights.min() / heights.max() == pytest.approx(value, abs=0.02)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series])
+def test_any_kind_of_numbers_gives_the_same_picture(kind: type) -> None:
+    expected = figure_png(bars([0.2, 0.8], [0.5, 0.1]))
+    assert figure_png(bars(kind([0.2, 0.8]), kind([0.5, 0.1]))) == expected
+
+
+def test_lines_points_errors_heat_maps_and_shapes_are_drawn() -> None:
+    empty = figure_png(figure("t"))
+    drawn = {
+        "line": go.Scatter(x=[1, 2], y=[3, 4]),
+        "points": go.Scatter(x=[1, 2], y=[3, 4], mode="markers"),
+        "errors": go.Scatter(
+            x=[1, 2], y=[3, 4], mode="markers", error_x={"array": [1, 1], "arrayminus": [0.5, 1]}
+        ),
+        "heat map": go.Heatmap(z=[[0.1, None], [0.3, 0.4]], x=["a", "b"], y=["c", "d"]),
+    }
+    pictures = {figure_png(figure("t").add_trace(trace)) for trace in drawn.values()}
+    assert len(pictures | {empty}) == 5
+    lined = figure("t").add_trace(drawn["line"])
+    assert figure_png(lined.add_vline(1.5)) not in pictures
+
+
+def test_a_kind_of_trace_without_a_picture_says_so() -> None:
+    with pytest.raises(NotImplementedError, match="no picture for a pie trace"):
+        figure_png(go.Figure(go.Pie(values=[1])))
+
+
+def test_progress_is_silent_when_the_work_is_quick(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("Reading") as progress:
+        for done in range(100):
+            progress(done, 100)
+    with Progress("Reading", after=0) as progress:
+        progress(100, 100)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_stands_on_standard_error_and_is_gone_after_a_failure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def work() -> None:
+        with Progress("Reading", after=0) as progress:
+            progress(1, 3)
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        work()
+    assert capsys.readouterr().out == ""
