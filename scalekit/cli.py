@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["main"]
 
@@ -38,8 +39,10 @@ def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
+        except typer.Exit:  # is a RuntimeError itself
+            raise
         except (ValueError, RuntimeError, OSError) as error:
-            err.print(f"[bold red]scalekit:[/] {error}", highlight=False, markup=True)
+            err.print("[bold red]scalekit:[/]", Text(str(error)), soft_wrap=True)
             raise typer.Exit(CANT) from error
 
     return run
@@ -124,7 +127,7 @@ def run(folder: Annotated[Path, typer.Argument(help="A folder of notebooks.")]) 
                 nb = execute(book, cell_done)
             except NotebookError as error:
                 progress.stop()
-                err.print(f"[bold red]scalekit:[/] {error}", highlight=False)
+                err.print("[bold red]scalekit:[/]", Text(str(error)), soft_wrap=True)
                 raise typer.Exit(NOT_WELL) from error
             write_notebook(bake(normal_form(nb)), book)
     out.print(f"{len(books)} notebooks run: {folder}")
@@ -177,7 +180,7 @@ def verify(
     from scalekit.journal import verify as verify_journal
 
     found = _project(project)
-    heads, keys = _heads(against, key, found.folder.root)
+    heads, keys = _heads(against, key)
     journals = {str(p.relative_to(found.folder.root)): p for p in found.folder.journals()}
     for name in heads:
         journals.setdefault(name, found.folder.root / name)
@@ -197,23 +200,35 @@ def verify(
     raise typer.Exit(0 if sound else NOT_WELL)
 
 
-def _heads(
-    against: Path | None, key: str | None, root: Path
-) -> tuple[dict[str, Any], tuple[bytes, ...]]:
+def _heads(against: Path | None, key: str | None) -> tuple[dict[str, Any], tuple[bytes, ...]]:
     if against is None:
         return {}, ()
-    from scalekit.project.reporting import SIGNER
-    from scalekit.signing import Signer
 
     try:
         kept = json.loads(against.read_text(encoding="utf-8"))
         heads = {h["journal"]: h["head"] for h in kept["heads"]}
-        public = bytes.fromhex(key) if key else Signer.load(SIGNER, outside=root).public
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{against}: not a report.json of a scalekit project ({error!r})"
         ) from error
-    return heads, (public,)
+    return heads, (_public_key(key),)
+
+
+def _public_key(key: str | None) -> bytes:
+    from scalekit.project.reporting import SIGNER
+    from scalekit.signing import Signer, keys_folder
+
+    if key is None:
+        if not (keys_folder() / f"{SIGNER}.pem").is_file():
+            raise ValueError("you have no key of your own here: give the signer's with --key")
+        return Signer.load(SIGNER).public
+    try:
+        public = bytes.fromhex(key)
+    except ValueError:
+        public = b""
+    if len(public) != 32:
+        raise ValueError(f"--key {key!r} is no public key: 64 hex digits are needed")
+    return public
 
 
 @app.command()

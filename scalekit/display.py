@@ -268,6 +268,8 @@ def _draw_heatmap(axes: Any, trace: Mapping[str, Any]) -> None:
         [[np.nan if v is None else v for v in _numbers(row)] for row in _numbers(trace["z"])],
         dtype=float,
     )
+    if not grid.size:
+        return
     low, high = trace.get("zmin"), trace.get("zmax")
     axes.imshow(grid, aspect="auto", cmap="Blues", vmin=low, vmax=high)
     axes.set_xticks(range(grid.shape[1]), _numbers(trace["x"]), rotation=30, ha="right")

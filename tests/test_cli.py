@@ -134,7 +134,9 @@ def rewrite(path: Path, keep: int | None = None) -> None:
     path.unlink()
     with Journal(path) as journal:
         for event in events:
-            data = {**event["data"], "value": "billing"} if "value" in event["data"] else event["data"]
+            data = (
+                {**event["data"], "value": "billing"} if "value" in event["data"] else event["data"]
+            )
             journal.append(event["kind"], data)
 
 
@@ -166,7 +168,10 @@ def test_verify_shows_a_line_cut_out(labelled: Any) -> None:
 @pytest.mark.parametrize(
     ("damage", "verdict"),
     [
-        (lambda p: p.write_bytes(b"".join(p.read_bytes().splitlines(keepends=True)[:5])), "truncated"),
+        (
+            lambda p: p.write_bytes(b"".join(p.read_bytes().splitlines(keepends=True)[:5])),
+            "truncated",
+        ),
         (lambda p: p.unlink(), "truncated"),
         (lambda p: p.write_bytes(b""), "truncated"),
         (rewrite, "rewritten"),

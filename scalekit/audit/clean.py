@@ -138,6 +138,7 @@ def audit(
     thin_below: float = 0.8,
     at_least: int = 1,
     gaps: Mapping[str, int] | None = None,
+    sealed: pl.DataFrame | None = None,
 ) -> AuditReport:
     """Audit items: is the set clean, and is it balanced?
 
@@ -157,6 +158,9 @@ def audit(
     gaps
         The gaps that were open when the newest batches were collected (category to items needed);
         without it, the categories that are short in the batch seen first.
+    sealed
+        Items kept by an earlier audit whose content is sealed since (``text`` null): they count for
+        the balance and go on as they are.
 
     Raises
     ------
@@ -172,6 +176,8 @@ def audit(
     marks = _marks(table, threshold)
     gone = set(marks.filter(pl.col("rule").is_in(DROPPING))["item_id"]) - set(restored)
     table = table.with_columns((~pl.col("item_id").is_in(list(gone))).alias("kept"))
+    if sealed is not None and len(sealed):
+        table = pl.concat([table, sealed], how="diagonal")
     kept = table.filter("kept")
     found = balance(kept, targets, thin_below=thin_below, at_least=at_least)
     short = gaps if gaps is not None else _first_gaps(kept, targets, thin_below, at_least)

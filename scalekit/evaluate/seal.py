@@ -199,6 +199,11 @@ class Seal:
         """Return the ids of the sealed items (the key is needed)."""
         return self._open()["item_id"].to_list()
 
+    def holds(self, texts: Sequence[str]) -> list[bool]:
+        """Say of each text whether a sealed item stands in it, word for word."""
+        sealed = [f" {_joined(t)} " for t in self._open()["text"]]
+        return [any(s in f" {_joined(t)} " for s in sealed) for t in texts]
+
     def measure(
         self, predict: Callable[[list[str]], Sequence[str]], *, purpose: str, actor: str
     ) -> Measured:
@@ -255,6 +260,10 @@ class Seal:
                 found.append((row, batch, cover))
         schema = {"item_id": pl.String, "batch_id": pl.String, "cover": pl.Float64}
         return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def _joined(text: str) -> str:
+    return " ".join(w.folded for w in words(text))
 
 
 def _cover(item: Mapping[str, Any], places: set[int], row_words: int) -> float:

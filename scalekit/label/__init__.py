@@ -9,7 +9,14 @@ from scalekit.label.coefficients import (
     krippendorff_alpha,
 )
 from scalekit.label.consensus import against_given, careless, majority
-from scalekit.label.events import LabelError, LabelSession, fold, labels_of, read_events
+from scalekit.label.events import (
+    LabelError,
+    LabelSession,
+    check_name,
+    fold,
+    labels_of,
+    read_events,
+)
 from scalekit.label.gate import gate
 from scalekit.label.tables import check_labels, import_labels
 
@@ -22,6 +29,7 @@ __all__ = [
     "bootstrap_alpha",
     "careless",
     "check_labels",
+    "check_name",
     "cohen_matrix",
     "fleiss_kappa",
     "fold",

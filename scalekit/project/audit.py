@@ -73,6 +73,18 @@ class Audit(Stage):
             thin_below=limits.thin_below,
             at_least=limits.at_least,
             gaps=before.data["gaps"] if before else None,
+            sealed=self._sealed(),
+        )
+
+    def _sealed(self) -> pl.DataFrame | None:
+        """Return the audited items of the batches in use whose content was sealed."""
+        path = self._folder / "audit/items.parquet"
+        if not path.is_file():
+            return None
+        now = [b.batch_id for b in self._project.collect.batches()]
+        audited = pl.read_parquet(path)
+        return audited.filter(
+            pl.col("text").is_null() & pl.col("batch_id").is_in(now) & pl.col("kept")
         )
 
     def _before_newest(self) -> Event | None:
@@ -93,7 +105,8 @@ class Audit(Stage):
             raise FrameError(f"there is no item {item_id!r} in the batches in use")
         if not why.strip():
             raise FrameError("say why the item stays")
-        self._folder.append(AUDITS, "restored", {"item_id": item_id, "because": why})
+        if item_id not in [e.data["item_id"] for e in self._folder.events(AUDITS, "restored")]:
+            self._folder.append(AUDITS, "restored", {"item_id": item_id, "because": why})
 
     def items(self) -> pl.DataFrame:
         """Return the items that go on to labelling: mended, masked, without copies and junk.
@@ -127,7 +140,8 @@ class Audit(Stage):
             )
         before = self._before_newest()
         now = [b.batch_id for b in self._project.collect.batches()]
-        fresh = [b for b in now if b not in before.data["batches"]] if before else []
+        asked = before is not None and before.data["gaps"]
+        fresh = [b for b in now if before and b not in before.data["batches"]] if asked else []
         return gate(
             self.report(),
             max_left_out=limits.max_left_out,

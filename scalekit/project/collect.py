@@ -101,10 +101,9 @@ class Collect(Stage):
             digest=reading.digest,
         )
         known = self._known().get(name)
-        if known is not None and known.digest == batch.digest:
-            return known
         if known is not None:
-            raise ProvenanceError(f"batch_id: there is another batch {name!r} already; rename one")
+            self._same(known, batch)
+            return known
         self._check_ids(reading.items)
         origin = pl.lit(name), pl.lit(source), pl.lit(tier)
         items = reading.items.with_columns(
@@ -116,6 +115,26 @@ class Collect(Stage):
         self._folder.append(BATCHES, "batch", batch.model_dump())
         return batch
 
+    def _same(self, known: Batch, batch: Batch) -> None:
+        """Do nothing if *batch* is the known one once more, else say what is different."""
+        name = known.batch_id
+        if name in self._retired():
+            raise ProvenanceError(
+                f"batch_id: {name!r} was retired ({self._retired()[name]}); choose another name"
+            )
+        if known.digest != batch.digest:
+            raise ProvenanceError(f"batch_id: there is another batch {name!r} already; rename one")
+        fields = ("source", "tier", "rights", "collected", "gap", "generator")
+        other = [f for f in fields if getattr(known, f) != getattr(batch, f)]
+        if other:
+            said = "; ".join(
+                f"{f}: {getattr(known, f)!r} then, {getattr(batch, f)!r} now" for f in other
+            )
+            raise ProvenanceError(
+                f"batch {name!r} is there with other provenance ({said}). Retire it and add it "
+                "under another name, so that both stay on record"
+            )
+
     def _check_gap(self, fields: dict[str, str]) -> None:
         shares = self._project.specify.spec.shares
         if fields["tier"] == "synthetic" and fields["gap"] not in shares:
@@ -124,9 +143,9 @@ class Collect(Stage):
             )
 
     def _check_ids(self, items: pl.DataFrame) -> None:
-        if not self._known():
-            return
-        there = set(self._every()["item_id"].to_list())
+        there = set(self._sealed_ids())
+        for path in self.parts():
+            there |= set(pl.read_parquet(path, columns=["item_id"])["item_id"])
         twice = [i for i in items["item_id"] if i in there]
         if twice:
             raise ProvenanceError(
@@ -170,9 +189,9 @@ class Collect(Stage):
         parts = self.parts()
         return pl.concat(map(pl.read_parquet, parts), how="diagonal") if parts else pl.DataFrame()
 
-    def _every(self) -> pl.DataFrame:
-        files = [self._folder / f"collect/{b}.parquet" for b in self._known()]
-        return pl.concat([pl.read_parquet(f, columns=["item_id"]) for f in files])
+    def _sealed_ids(self) -> list[str]:
+        events = self._folder.events("evaluate/log.jsonl", "sealed")
+        return [i for e in events for i in e.data["item_ids"]]
 
     def _known(self) -> dict[str, Batch]:
         events = self._folder.events(BATCHES, "batch")

@@ -35,6 +35,7 @@ SPLIT = "evaluate/split.parquet"
 LOG = "evaluate/log.jsonl"
 SEALS = "evaluate/sealed"
 RESULTS = "evaluate/measured"
+OPEN_COLUMNS = ("item_id", "batch_id", "source", "tier", "category", "kept")
 
 
 @dataclass(frozen=True)
@@ -89,20 +90,25 @@ class Evaluate(Stage):
             When Label's gate, or an earlier one, is not passed.
         """
         self.require_before()
-        labelled = self._project.label.inputs()
+        votes = self._project.label.consensus().drop_nulls("value")
+        labelled = digest([list(r) for r in votes.select("item_id", "value").rows()])
         started = self._folder.events(LOG, "sealing")
         if not started or started[-1].data["labels"] != labelled:
-            self._seal(labelled, shares, together, seed)
+            self.decontaminate()  # what stands in the spec must not be sealed, nor trained on
+            self._seal(votes, labelled, shares, together, seed)
         if len(self._folder.events(LOG, "sealing")) > len(self._folder.events(LOG, "sealed")):
             # Also after a crash in between: the seal is on disk, so the plain texts can go.
-            self._take_out(self._current().item_ids())
-            self._folder.append(LOG, "sealed", {"seal": self._current().seal_id})
+            self._take_out()
         return self.sets()
 
     def _seal(
-        self, labelled: str, shares: Mapping[str, float], together: Sequence[str], seed: int
+        self,
+        votes: pl.DataFrame,
+        labelled: str,
+        shares: Mapping[str, float],
+        together: Sequence[str],
+        seed: int,
     ) -> None:
-        votes = self._project.label.consensus().drop_nulls("value")
         voted = votes.select("item_id", pl.col("value").alias("category"))
         items = self._project.audit.items().drop("category").join(voted, on="item_id")
         items = items.filter(~pl.col("item_id").is_in(self._left_out()))
@@ -116,20 +122,35 @@ class Evaluate(Stage):
         said = {"labels": labelled, "seal": made.seal_id, "seed": seed, "items": len(hidden)}
         self._folder.append(LOG, "sealing", said)
 
-    def _take_out(self, sealed: list[str]) -> None:
-        """Take the sealed items' content out of every table; of the audit's, the ids stay."""
-        hidden = pl.col("item_id").is_in(sealed)
+    def _take_out(self) -> None:
+        """Take what is sealed out of the project: the items, their copies, rows set aside of them.
+
+        Of the audited items the ids and their place stay, so that labels still count.
+        """
+        current = self._current()
+        sealed = current.item_ids()
+        marks = pl.read_parquet(self._folder / "audit/marks.parquet")
+        copies = marks.filter(pl.col("kept_id").is_in(sealed))["item_id"].to_list()
+        hidden = pl.col("item_id").is_in([*sealed, *copies])
         for stage in ("collect", "audit/parts"):
             for path in (self._folder / stage).glob("*.parquet"):
                 frame = pl.read_parquet(path)
-                if "item_id" in frame.columns and frame["item_id"].is_in(sealed).any():
+                if path.name.endswith(".quarantine.parquet"):
+                    held = current.holds(frame["content"].to_list())
+                    blank = pl.when(~pl.Series(held, dtype=pl.Boolean)).then(pl.col("content"))
+                    frame = frame.with_columns(blank.alias("content"))
+                    write_parquet(frame, path)
+                elif frame.filter(hidden).height:
                     write_parquet(frame.filter(~hidden), path)
         audited = self._folder / "audit/items.parquet"
-        frame = pl.read_parquet(audited)
-        open_columns = ("item_id", "batch_id", "source", "tier", "kept")
-        content = [c for c in frame.columns if c not in open_columns]
-        blank = [pl.when(~hidden).then(pl.col(c)).alias(c) for c in content]
-        write_parquet(frame.with_columns(blank), audited)
+        frame = pl.read_parquet(audited).filter(~pl.col("item_id").is_in(copies))
+        content = [c for c in frame.columns if c not in OPEN_COLUMNS]
+        blanks = [pl.when(~hidden).then(pl.col(c)).alias(c) for c in content]
+        write_parquet(frame.with_columns(blanks), audited)
+        said = {"seal": current.seal_id, "item_ids": sorted([*sealed, *copies])}
+        self._folder.append(LOG, "sealed", said)
+        if (self._folder / "report.html").is_file():
+            self._project.report()  # an earlier one may quote a text that is sealed now
 
     def sets(self) -> Sets:
         """Return the sets as they stand, with what leaked.
@@ -212,7 +233,11 @@ class Evaluate(Stage):
             When nothing is sealed, or no looks are left.
         PredictionError
             When *predict* answers otherwise than asked.
+        GateClosedError
+            When an earlier gate is not passed or stale.
         """
+        self._current()
+        self.require_before()
         dev = self._opened().filter(pl.col("set") == "dev")
         hand = self._handwritten().with_columns(pl.lit("handwritten").alias("set"))
         columns = ("item_id", "text", "category", "set")

@@ -44,6 +44,7 @@ class Folder:
             When the folder can't be written, is half a project, was made by a newer version, or
             ``project.toml`` is not what it should be.
         """
+        root = root.absolute()  # a notebook may change its folder later
         path = root / "project.toml"
         if path.is_file():
             return cls._load(root, path)
@@ -79,10 +80,13 @@ class Folder:
                 f"{path}: made by a newer scalekit (project format {made}, this one reads up to "
                 f"{FORMAT}); update scalekit"
             )
-        if profile not in PROFILES:
+        if not isinstance(profile, str) or profile not in PROFILES:
             raise ProjectError(f"{path}: profile {profile!r} is none of {', '.join(PROFILES)}")
         try:
-            thresholds = PROFILES[profile].with_thresholds(settings.get("thresholds", {}))
+            changed = settings.get("thresholds", {})
+            if not isinstance(changed, dict):
+                raise ValueError(f"thresholds must be a table, got {changed!r}")
+            thresholds = PROFILES[profile].with_thresholds(changed)
         except ValueError as error:
             raise ProjectError(f"{path}: {error}") from error
         return cls(root, str(name), profile, thresholds)
@@ -103,7 +107,8 @@ class Folder:
 
     def journals(self) -> list[Path]:
         """Return every journal of the project."""
-        return sorted(p for p in self.root.rglob("*.jsonl") if p.is_file())
+        own = [p for stage in STAGE_FOLDERS for p in (self.root / stage).rglob("*.jsonl")]
+        return sorted(p for p in [self.root / "gates.jsonl", *own] if p.is_file())
 
 
 def who() -> str:

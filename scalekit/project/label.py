@@ -15,6 +15,7 @@ from scalekit.label import (
     LabelSession,
     against_given,
     agreement,
+    check_name,
     gate,
     import_labels,
     labels_of,
@@ -38,7 +39,15 @@ class Label(Stage):
     purpose = "Instructions with edge cases, labels on disk, agreement, disagreements resolved."
 
     def invite(self, *annotators: str) -> None:
-        """Name who may label."""
+        """Name who may label.
+
+        Raises
+        ------
+        LabelError
+            When a name can't name a folder.
+        """
+        for name in annotators:
+            check_name(name)
         for name in annotators:
             if name not in self.annotators:
                 self._folder.append(LOG, "invited", {"annotator": name})

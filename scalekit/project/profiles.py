@@ -41,8 +41,14 @@ class Profile:
         for name, value in changed.items():
             if name not in known:
                 raise ValueError(f"threshold {name!r} is unknown; there are {', '.join(known)}")
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"threshold {name!r} must be a number, got {value!r}")
+            whole = known[name].type == "int"
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+                kind = "a whole number" if whole else "a number"
+                raise ValueError(f"threshold {name!r} must be {kind}, got {value!r}")
+            least = 0 if name == "thin_categories" else 1 if whole else 0
+            if not least <= value <= (float("inf") if whole else 1):
+                span = f"at least {least}" if whole else "between 0 and 1"
+                raise ValueError(f"threshold {name!r} must be {span}, got {value!r}")
         return replace(self, **changed)
 
 

@@ -100,7 +100,8 @@ class Specify(Stage):
             number, mark = event.data["number"], event.data["digest"]
             rows.append({"number": number, "at": event.at, "digest": mark, "changes": changes})
             before = spec
-        return pl.DataFrame(rows)
+        text = dict.fromkeys(("at", "digest"), pl.String)
+        return pl.DataFrame(rows, schema={"number": pl.Int64, **text, "changes": pl.Int64})
 
     def diff(self, old: int, new: int) -> pl.DataFrame:
         """Return what changed between two versions: ``field, before, after``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from dataclasses import asdict
 from typing import TYPE_CHECKING, ClassVar
 
 from scalekit.display import View, badge, block, note
@@ -38,7 +39,8 @@ class Stage(View, ABC):
     def inputs(self) -> str:
         """Return the digest of everything this stage's gate depends on."""
         at = STAGES.index(self.name)
-        before = self._project.stages[at - 1].inputs() if at else ""
+        limits = {k: str(v) for k, v in asdict(self._folder.thresholds).items()}
+        before = self._project.stages[at - 1].inputs() if at else digest(limits)
         return digest([before, *self._own_inputs()])
 
     def gate(self) -> Gate:

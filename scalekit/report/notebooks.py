@@ -48,10 +48,16 @@ def execute(path: Path, on_cell: Callable[[int, int], None] | None = None) -> An
         When a cell fails: with the notebook, the cell and the error.
     """
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, DeadKernelError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     nb = read_notebook(path)
     code = [i for i, c in enumerate(nb.cells) if c.cell_type == "code"]
+
+    at = 0
+
+    def starts(cell: Any, cell_index: int, **_: Any) -> None:
+        nonlocal at
+        at = cell_index
 
     def done(cell: Any, cell_index: int, **_: Any) -> None:
         if on_cell is not None and cell_index in code:
@@ -65,19 +71,16 @@ def execute(path: Path, on_cell: Callable[[int, int], None] | None = None) -> An
         record_timing=False,
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
+        on_cell_start=starts,
         on_cell_executed=done,
     )
     try:
         client.execute()
-    except (CellExecutionError, DeadKernelError) as error:
-        failed = next((i for i in code if _failed(nb.cells[i])), code[-1] if code else 0)
-        said = f"{getattr(error, 'ename', 'error')}: {getattr(error, 'evalue', error)}"
-        raise NotebookError(f"{path.name}, code cell {code.index(failed) + 1}: {said}") from error
+    except (CellExecutionError, DeadKernelError, CellTimeoutError) as error:
+        said = f"{getattr(error, 'ename', type(error).__name__)}: {getattr(error, 'evalue', error)}"
+        place = code.index(at) + 1 if at in code else 0
+        raise NotebookError(f"{path.name}, code cell {place}: {said}") from error
     return nb
-
-
-def _failed(cell: Any) -> bool:
-    return any(o.output_type == "error" for o in cell.outputs)
 
 
 def normal_form(nb: Any) -> Any:

@@ -59,16 +59,19 @@ def problems(draft: Mapping[str, Any]) -> list[Problem]:
     try:
         spec = Spec.model_validate(draft)
     except ValidationError as error:
-        return [Problem(where, why) for where, why in flaws(error).items()]
-    return [*_sentence(spec), *_categories(spec), *_examples(spec), *_rubric(spec)]
+        found = flaws(error)
+        said = draft.get("behaviour")
+        more = _sentence(said) if isinstance(said, str) and "behaviour" not in found else []
+        return [*more, *(Problem(where, why) for where, why in found.items())]
+    return [*_sentence(spec.behaviour), *_categories(spec), *_examples(spec), *_rubric(spec)]
 
 
-def _sentence(spec: Spec) -> list[Problem]:
-    count = sentences(spec.behaviour)
+def _sentence(behaviour: str) -> list[Problem]:
+    count = sentences(behaviour)
     if count != 1:
         split = f"one sentence is needed, these are {count}; keep the behaviour, move the rest"
         return [Problem("behaviour", f"{split} to the setting or the instructions")]
-    if len(words(spec.behaviour)) < 5:
+    if len(words(behaviour)) < 5:
         return [Problem("behaviour", "too short to say who does what on which input")]
     return []
 

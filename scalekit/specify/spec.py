@@ -249,7 +249,10 @@ SAID = {
     "Value error, ": "",
     "Input should be greater than 0": "must be above 0",
     "Input should be less than or equal to 1": "must be at most 1 (a share, not a percentage)",
-    "Tuple should have at least 2 items after validation": "name at least two categories:",
+    "Input should be a valid number, unable to parse string as a number": "a number is needed",
+    "Input should be a valid number": "a number is needed",
+    "Input should be a valid integer": "a whole number is needed",
+    "Input should be a valid string": "text is needed",
 }
 
 
@@ -261,6 +264,8 @@ def flaws(error: ValidationError) -> dict[str, str]:
         if where.rpartition(".")[2].startswith("depth"):
             where = where[: where.rindex("depth") + 5]
             why = "write surface, middle, concept, or an interval such as [0.2, 0.5]"
+        if where == "categories" and flaw["type"] == "too_short":
+            why = "name at least two categories"
         for said, better in SAID.items():
             why = why.replace(said, better)
         found.setdefault(where, why)

@@ -92,7 +92,7 @@ def test_what_cannot_be_told_is_said() -> None:
     assert "No stage stands out" in found.to_html()
 
 
-def judged(sealed_hits: int = 0, **sets: tuple[int, int]):  # noqa: ANN201
+def judged(sealed_hits: int = 0, **sets: tuple[int, int]):
     scores = measured(**sets)
     found = diagnose(scores, target=0.8)
     return gate(found, scores, CLEAN, target=0.8, sealed_hits=sealed_hits)

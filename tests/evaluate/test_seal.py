@@ -32,11 +32,11 @@ def made(tmp_path: Path) -> Seal:
     return seal(items({"a": 25, "b": 5}), tmp_path / "sealed", project=tmp_path)
 
 
-def always(answer: str):  # noqa: ANN201
+def always(answer: str):
     return lambda texts: [answer] * len(texts)
 
 
-def look(sealed: Seal, answer: str = "a"):  # noqa: ANN201
+def look(sealed: Seal, answer: str = "a"):
     return sealed.measure(always(answer), purpose="claim", actor="ana")
 
 

@@ -133,6 +133,7 @@ def test_a_repeated_id_and_a_missing_column_are_named() -> None:
 def test_numbers_as_ids_are_taken_or_refused_in_words() -> None:
     items = many(10).with_columns(pl.int_range(10).alias("item_id"))
     try:
-        assert len(split(items)) == 10
+        found, said = len(split(items)), ""
     except FrameError as refused:
-        assert "item_id" in str(refused)
+        found, said = 0, str(refused)
+    assert found == 10 or "item_id" in said

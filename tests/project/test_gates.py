@@ -68,13 +68,13 @@ def test_a_closed_gate_is_named_with_its_failed_checks_and_remedy(audited: Any) 
 
 
 def test_all_gates_passed_are_so_on_the_board(labelled: Any) -> None:
-    assert states(labelled) == {s: "passed" for s in STAGES[:4]} | {"evaluate": "open"}
+    assert states(labelled) == dict.fromkeys(STAGES[:4], "passed") | {"evaluate": "open"}
     assert "evaluate.gate()" in labelled.board().next
 
 
 def test_a_changed_spec_turns_everything_after_it_stale(labelled: Any) -> None:
     edit_spec(labelled, setting="Another setting.")
-    assert states(labelled) == {s: "stale" for s in STAGES[:4]} | {"evaluate": "open"}
+    assert states(labelled) == dict.fromkeys(STAGES[:4], "stale") | {"evaluate": "open"}
 
 
 def test_a_reformatted_spec_changes_nothing(labelled: Any) -> None:
@@ -168,9 +168,11 @@ def test_every_gate_of_an_empty_project_is_closed_or_says_what_is_missing(
 ) -> None:
     project = sk.Project(tmp_path / "p")
     try:
-        assert not getattr(project, stage).gate().passed
-    except (RuntimeError, ValueError) as said:
-        assert "project." in str(said)
+        passed, said = getattr(project, stage).gate().passed, "project."
+    except (RuntimeError, ValueError) as refused:
+        passed, said = False, str(refused)
+    assert not passed
+    assert "project." in said
 
 
 def test_labels_gate_before_any_label_is_closed_with_a_remedy(labelled: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,10 @@ import polars as pl
 import pytest
 import yaml
 
-from scalekit.evaluate import Seal, SealError
+from scalekit import GateClosedError
+from scalekit.evaluate import SealError
 from scalekit.project.folder import Folder
 from scalekit.signing import KeyFileError
-from scalekit.text import words
 
 OWN = {
     "source": "own notes", "tier": "first-party", "rights": "CC0-1.0", "collected": "2026-10-02",
@@ -22,7 +24,7 @@ OWN = {
 
 
 def folded(text: str) -> str:
-    return " ".join(w.folded for w in words(text))
+    return " ".join(re.findall(r"\w+", text.casefold()))
 
 
 def hidden(project: Any) -> dict[str, str]:
@@ -47,7 +49,7 @@ def everything(project: Any) -> dict[str, str]:
 
 
 def standing_in(project: Any, texts: list[str]) -> set[str]:
-    long = [folded(t) for t in texts if len(words(t)) >= 5]
+    long = [folded(t) for t in texts if folded(t).count(" ") >= 4]
     return {name for name, said in everything(project).items() if any(t in said for t in long)}
 
 
@@ -145,10 +147,8 @@ def test_a_spec_touched_up_after_the_seal_seals_no_second_set(sealed: Any) -> No
     sealed.audit.run()
     sealed.audit.gate()
     sealed.label.gate()
-    try:
+    with contextlib.suppress(GateClosedError):  # what a gate asks for is another matter
         sealed.evaluate.seal()
-    except RuntimeError:
-        pass  # a gate that asks for something is another matter
     assert sealed.evaluate._current().seal_id == first
 
 
@@ -172,9 +172,10 @@ def test_a_crash_before_the_texts_are_out_is_repaired_by_sealing_again(
 
     labelled.evaluate.decontaminate()
     once = single(labelled)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(type(labelled.evaluate), "_take_out", crash)
-        labelled.evaluate.seal()
+        with pytest.raises(KeyboardInterrupt):
+            labelled.evaluate.seal()
     before = hidden(labelled)
     texts = [t for t in before.values() if folded(t) in once]
     assert standing_in(labelled, texts)
@@ -187,7 +188,9 @@ def test_a_crash_before_the_texts_are_out_is_repaired_by_sealing_again(
 def test_a_crash_before_the_seal_is_recorded_loses_no_item(
     labelled: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = set(labelled.label.consensus().drop_nulls("value")["item_id"])
+    labelled.evaluate.decontaminate()
+    left_out = {e.data["item_id"] for e in labelled.folder.events("evaluate/log.jsonl", "left out")}
+    ids = set(labelled.label.consensus().drop_nulls("value")["item_id"]) - left_out
     append = Folder.append
 
     def crash(self: Folder, name: str, kind: str, data: Any) -> None:
@@ -195,12 +198,14 @@ def test_a_crash_before_the_seal_is_recorded_loses_no_item(
             raise KeyboardInterrupt
         append(self, name, kind, data)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Folder, "append", crash)
-        labelled.evaluate.seal()
+        with pytest.raises(KeyboardInterrupt):
+            labelled.evaluate.seal()
     labelled.evaluate.seal()
     opened = pl.read_parquet(labelled.folder / "evaluate/split.parquet")["item_id"]
-    assert {*opened, *hidden(labelled)} == ids
+    left_out = {e.data["item_id"] for e in labelled.folder.events("evaluate/log.jsonl", "left out")}
+    assert {*opened, *hidden(labelled)} == ids - left_out
 
 
 def test_a_key_in_the_project_is_refused_and_nothing_taken_out(
@@ -223,8 +228,8 @@ def test_a_folder_without_its_key_says_where_it_is_looked_for(sealed: Any, keys:
 
 def test_the_id_of_a_sealed_item_cannot_be_given_to_another_text(sealed: Any) -> None:
     taken = sorted(hidden(sealed))[0]
+    row = {"item_id": taken, "text": "quite another message", "category": "billing"}
     with pytest.raises(ValueError, match=taken):
-        row = {"item_id": taken, "text": "quite another message", "category": "billing"}
         sealed.collect.add([row], batch_id="again", **OWN)
 
 
@@ -234,83 +239,3 @@ def test_a_sealed_text_collected_again_is_found_in_training(sealed: Any) -> None
     copy = pl.DataFrame({"item_id": ["new"], "text": [f"Fwd: {text.upper()}"]})
     found = sealed.evaluate._current().contaminated(pl.concat([train, copy]))
     assert found["item_id"].to_list() == ["new"]
-
-
-def test_a_look_is_charged_once_for_the_same_model_and_claim(sealed: Any) -> None:
-    left = sealed.evaluate.sets().looks_left
-    one = sealed.evaluate.measure(majority_of, model="sk1:abc", sealed="above chance")
-    again = sealed.evaluate.measure(majority_of, model="sk1:abc", sealed="above chance")
-    assert sealed.evaluate.sets().looks_left == left - 1
-    assert again.sets.equals(one.sets)
-    assert sealed.evaluate.measured().sets.equals(one.sets)
-    assert "sealed" not in set(one.results["set"])
-
-
-def test_a_predict_that_fails_still_costs_the_look(sealed: Any) -> None:
-    left = sealed.evaluate.sets().looks_left
-    calls: list[int] = []
-
-    def fails_on_sealed(texts: list[str]) -> list[str]:
-        calls.append(len(texts))
-        if sealed.evaluate._current().looks_left < left:
-            raise MemoryError("too big")
-        return majority_of(texts)
-
-    with pytest.raises(MemoryError):
-        sealed.evaluate.measure(fails_on_sealed, sealed="claim")
-    assert sealed.evaluate.sets().looks_left == left - 1
-
-
-def test_no_look_beyond_the_budget_and_dev_can_still_be_measured(sealed: Any) -> None:
-    for n in range(sealed.evaluate.sets().looks_left):
-        sealed.evaluate.measure(majority_of, sealed=f"claim {n}")
-    with pytest.raises(SealError, match=r"looks .* are used. Collect new items"):
-        sealed.evaluate.measure(majority_of, sealed="one more")
-    assert "dev" in set(sealed.evaluate.measure(majority_of).sets["set"])
-
-
-def test_nothing_measured_and_nothing_sealed_say_which_verb(labelled: Any) -> None:
-    for verb in (
-        labelled.evaluate.measured,
-        labelled.evaluate.failures,
-        labelled.evaluate.diagnose,
-    ):
-        with pytest.raises((ValueError, RuntimeError), match=r"project\.evaluate\."):
-            verb()
-    closed = labelled.evaluate.gate()
-    assert "project.evaluate.seal()" in closed.failed[0].remedy
-
-
-def test_leaks_are_taken_out_of_training_and_stay_out(labelled: Any) -> None:
-    assert len(labelled.evaluate.leaks().leaks) == 4
-    labelled.evaluate.seal()
-    assert labelled.evaluate.decontaminate().leaks.is_empty()
-    train = set(labelled.evaluate.train_items()["item_id"])
-    assert not train & {"P-1014", "P-1022", "P-1030", "P-1053"}
-
-
-def test_training_and_the_measurement_of_its_model_fit_together(sealed: Any) -> None:
-    run = sealed.train.fit(epochs=1)
-    model = sealed.train.model()
-    texts = sealed.evaluate.train_items()["text"].head(20).to_list()
-    assert model.predict(texts) == run.model.predict(texts)
-    assert sealed.train.record().equals(run.record)
-    found = sealed.evaluate.measure(model.predict, model=sealed.train.digest(), sealed="claim")
-    assert found.sets["set"].to_list() == ["handwritten", "dev", "sealed", "train"]
-    assert sealed.evaluate.gate().stage == "evaluate"
-    (weights,) = sealed.folder.root.rglob("checkpoint.safetensors")
-    broken = bytearray(weights.read_bytes())
-    broken[-1] ^= 1
-    weights.write_bytes(broken)
-    with pytest.raises(ValueError, match="weights were changed after the run"):
-        sealed.train.model()
-
-
-def test_the_ledger_of_looks_verifies(sealed: Any) -> None:
-    from scalekit.journal import verify
-
-    sealed.evaluate.measure(majority_of, sealed="claim")
-    current: Seal = sealed.evaluate._current()
-    assert verify(current.ledger)
-    current.ledger.write_bytes(current.ledger.read_bytes().replace(b"claim", b"clean"))
-    assert verify(current.ledger).verdict == "edited"

@@ -80,11 +80,12 @@ def test_adding_a_batch_again_changes_nothing(specified: Any) -> None:
 def test_a_correction_of_rights_is_not_swallowed(specified: Any) -> None:
     specified.collect.add(rows(), batch_id="notes", **OWN)
     try:
-        found = specified.collect.add(rows(), batch_id="notes", **{**OWN, "rights": "CC-BY-4.0"})
+        specified.collect.add(rows(), batch_id="notes", **{**OWN, "rights": "CC-BY-4.0"})
     except ProvenanceError as refused:
-        assert "notes" in str(refused)
+        said = str(refused)
     else:
-        assert found.rights == "CC-BY-4.0"
+        said = specified.collect.sources().table["rights"][0]
+    assert "notes" in said or said == "CC-BY-4.0"
 
 
 def test_another_content_under_a_name_and_ids_of_another_batch_are_refused(specified: Any) -> None:
@@ -112,9 +113,10 @@ def test_a_retired_batch_added_again_is_not_said_to_be_in_use(specified: Any) ->
     try:
         specified.collect.add(rows(), batch_id="notes", **OWN)
     except ProvenanceError as refused:
-        assert "retired" in str(refused)
+        said = str(refused)
     else:
-        assert len(specified.collect.items()) == 6
+        said = ""
+    assert "retired" in said or len(specified.collect.items()) == 6
 
 
 @pytest.mark.parametrize("missing", list(OWN))
@@ -224,9 +226,10 @@ def test_a_crash_before_the_record_leaves_no_batch(
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Folder, "append", crash)
-        specified.collect.add(rows(), batch_id="notes", **OWN)
+        with pytest.raises(KeyboardInterrupt):
+            specified.collect.add(rows(), batch_id="notes", **OWN)
     assert specified.collect.items().is_empty()
     specified.collect.add(rows(), batch_id="notes", **OWN)
     assert len(specified.collect.items()) == 6

@@ -86,7 +86,13 @@ def test_the_machine_readable_part_holds_gates_and_a_head_for_every_journal(labe
     journals = sorted(str(p.relative_to(root)) for p in root.rglob("*.jsonl"))
     assert sorted(h["journal"] for h in said["heads"]) == journals
     assert len(bytes.fromhex(said["public_key"])) == 32
-    assert [g["stage"] for g in said["gates"]] == ["specify", "collect", "audit", "label", "evaluate"]
+    assert [g["stage"] for g in said["gates"]] == [
+        "specify",
+        "collect",
+        "audit",
+        "label",
+        "evaluate",
+    ]
 
 
 def test_a_foreign_file_of_json_lines_in_the_folder_stops_no_report(labelled: Any) -> None:

@@ -40,7 +40,7 @@ def test_rows() -> pl.DataFrame:
 
 
 def plain(text: str) -> str:
-    return " ".join(re.sub(r"[^\w\s]", "", text.lower()).split())
+    return " ".join(re.sub(r"[^\w\s]", " ", text.lower()).split())
 
 
 def test_the_copies_of_test_texts_in_train_are_found_as_leaks(

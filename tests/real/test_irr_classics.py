@@ -27,10 +27,7 @@ def two_raters(name: str, labelled: bool) -> pl.DataFrame:
         rows = list(csv.reader(stream))
     counts = [r[1:] for r in rows[1:]] if labelled else rows[1:]
     pairs = [
-        (i, j)
-        for i, row in enumerate(counts)
-        for j, n in enumerate(row)
-        for _ in range(int(n))
+        (i, j) for i, row in enumerate(counts) for j, n in enumerate(row) for _ in range(int(n))
     ]
     return pl.DataFrame(
         [
