@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from scalekit.signing import SignatureError, Signer, canonical, open_envelope
 
@@ -84,12 +84,11 @@ def _parse(line: bytes) -> Event:
 
 
 def _as_written(line: bytes, event: Event) -> bool:
-    """Whether *line* is, byte for byte, what a writer makes of this event."""
-    body = {"v": FORMAT, "seq": event.seq, "at": event.at, "kind": event.kind}
-    try:
-        return _seal_line({**body, "data": event.data, "prev": event.prev})[0] == line + b"\n"
-    except (TypeError, ValueError):
+    """Whether *line* is, byte for byte, what was hashed when it was written."""
+    mark = b',"hash":"' + str(event.hash).encode("utf-8", "replace") + b'"'
+    if line.count(mark) != 1:
         return False
+    return hashlib.sha256(line.replace(mark, b"")).hexdigest() == event.hash
 
 
 def _split(raw: bytes) -> tuple[list[bytes], bytes]:
@@ -115,19 +114,37 @@ def read(path: Path) -> list[Event]:
     Raises
     ------
     JournalError
-        When a complete line is not a journal event: with file and line.
+        When a complete line is not a journal event, or does not follow the one before: with file
+        and line.
     """
-    lines = _lines(path.read_bytes())
-    events = []
-    for number, line in enumerate(lines, 1):
+    events: list[Event] = []
+    for number, line in enumerate(_lines(path.read_bytes()), 1):
         try:
-            events.append(_parse(line))
+            event = _parse(line)
         except ValueError as error:
-            raise JournalError(
-                f"{path}, line {number}: not a journal event ({error}). The file was changed from "
-                "outside; restore it from a copy, or move it away to start a new one"
-            ) from error
+            _refuse(path, number, f"not a journal event ({error})")
+        if fault := _fault(line, event, events[-1] if events else None):
+            _refuse(path, number, fault[1])
+        events.append(event)
     return events
+
+
+def _fault(line: bytes, event: Event, before: Event | None) -> tuple[Verdict, str] | None:
+    """Return what is wrong with an event after the one *before* it, or None."""
+    number, previous = (before.seq + 1, before.hash) if before else (0, ORIGIN)
+    if not _as_written(line, event):
+        return "edited", "its content does not fit its hash"
+    if event.seq != number:
+        return "deleted", f"event {number} is missing, {event.seq} stands in its place"
+    if event.prev != previous:
+        return "edited", "the event before it was replaced: its hash is not the one linked here"
+    return None
+
+
+def _refuse(path: Path, number: int, fault: str) -> NoReturn:
+    raise JournalError(
+        f"{path}, line {number}: {fault}. The file was changed from outside; restore it from a copy"
+    )
 
 
 def signed_head(path: Path, signer: Signer) -> dict[str, Any]:
@@ -160,31 +177,24 @@ def verify(
             return Verification("truncated", 0, 1, f"{path} is gone; {claim['events']} events are")
         return Verification("intact", 0)
     lines, tail = _split(path.read_bytes())
-    hashes: list[str] = []
+    events: list[Event] = []
     for number, line in enumerate(lines, 1):
         try:
             event = _parse(line)
         except ValueError:
             return Verification("unreadable", number - 1, number, "not a journal event")
-        previous = hashes[-1] if hashes else ORIGIN
-        if not _as_written(line, event):
-            return Verification("edited", number - 1, number, "its content does not fit its hash")
-        if event.seq != len(hashes):
-            missing = f"event {len(hashes)} is missing, {event.seq} stands in its place"
-            return Verification("deleted", number - 1, number, missing)
-        if event.prev != previous:
-            changed = "the event before it was replaced: its hash is not the one linked here"
-            return Verification("edited", number - 1, number, changed)
-        hashes.append(event.hash)
+        if fault := _fault(line, event, events[-1] if events else None):
+            return Verification(fault[0], number - 1, number, fault[1])
+        events.append(event)
     if claim is not None:
         kept = claim["events"]
-        if kept > len(hashes):
-            gone = f"the signed head counts {kept} events, the file has {len(hashes)}"
-            return Verification("truncated", len(hashes), len(hashes) + 1, gone, len(tail))
-        if kept and hashes[kept - 1] != claim["hash"]:
+        if kept > len(events):
+            gone = f"the signed head counts {kept} events, the file has {len(events)}"
+            return Verification("truncated", len(events), len(events) + 1, gone, len(tail))
+        if kept and events[kept - 1].hash != claim["hash"]:
             other = f"event {kept - 1} is not the one the signed head names"
-            return Verification("rewritten", len(hashes), kept, other, len(tail))
-    return Verification("intact", len(hashes), torn_bytes=len(tail))
+            return Verification("rewritten", len(events), kept, other, len(tail))
+    return Verification("intact", len(events), torn_bytes=len(tail))
 
 
 class Journal:

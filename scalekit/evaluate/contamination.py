@@ -38,11 +38,13 @@ class Contamination(View):
     ``tier``: LEAK (at least half its words lie in 8-word windows that the training row has, or a
     short item is that row word for word), SPAN (13 or more words in a row are shared: look at it),
     CLEAN. ``cover`` is that share, ``run`` the longest shared run in words, ``spans`` the
-    characters of the test text that match.
+    characters of the test text that match. ``leaking`` names every training row that is a LEAK of
+    some test item, not only the worst.
     """
 
     table: pl.DataFrame
     train_rows: int
+    leaking: tuple[str, ...] = ()
 
     @property
     def leaks(self) -> pl.DataFrame:
@@ -141,6 +143,7 @@ def contamination(test: Any, train: Any) -> Contamination:
             index[n].setdefault(gram, []).append((number, at))
     batches = trains["batch_id"].to_list() if "batch_id" in trains.columns else [""] * len(trains)
     best: dict[int, _Hit] = {}
+    leaking: dict[str, None] = {}
     for train_id, text, batch in zip(trains["item_id"], trains["text"], batches, strict=True):
         folded = [w.folded for w in words(text)]
         for number, hits in _hits(folded, index).items():
@@ -151,10 +154,12 @@ def contamination(test: Any, train: Any) -> Contamination:
             places = {place for place, _ in hits}
             cover, run = covered(places, n) / len(found), _longest_run(hits, n)
             hit = _Hit(_tier(cover, run), cover, run, train_id, batch)
+            if hit.tier == "LEAK":
+                leaking[train_id] = None
             if number not in best or hit.gravity > best[number].gravity:
                 spans = [list(s) for s in spans_of(found, places, n)]
                 best[number] = replace(hit, spans=spans)
-    return Contamination(_table(tests, best), len(trains))
+    return Contamination(_table(tests, best), len(trains), tuple(leaking))
 
 
 @dataclass(frozen=True)

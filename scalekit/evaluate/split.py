@@ -50,6 +50,7 @@ def split(
     together: Sequence[str] = (),
     threshold: float = 0.5,
     seed: int = 0,
+    pinned: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """Split items into sets: ``item_id, group, set``.
 
@@ -67,6 +68,8 @@ def split(
         As in :func:`groups`.
     seed
         Another seed, another split.
+    pinned
+        Items whose set is settled (item_id to set); their groups go with them.
 
     Raises
     ------
@@ -86,8 +89,9 @@ def split(
     members: dict[int, list[int]] = defaultdict(list)
     for row, group in enumerate(number):
         members[group].append(row)
-    ids = table["item_id"].to_list()
-    chosen = _assign(members, ids, kinds, shares, seed)
+    ids, pinned = table["item_id"].to_list(), pinned or {}
+    settled = {g: pinned[ids[r]] for g, rows in members.items() for r in rows if ids[r] in pinned}
+    chosen = _assign(members, ids, kinds, shares, seed, settled)
     return pl.DataFrame(
         {"item_id": ids, "group": number, "set": [chosen[g] for g in number]},
         schema={"item_id": pl.String, "group": pl.Int64, "set": pl.String},
@@ -100,6 +104,7 @@ def _assign(
     kinds: Sequence[str],
     shares: Mapping[str, float],
     seed: int,
+    settled: Mapping[int, str],
 ) -> dict[int, str]:
     whole = Counter(kinds)
     lacks = {s: {k: share * whole[k] for k in whole} for s, share in shares.items()}
@@ -110,14 +115,14 @@ def _assign(
         return -len(members[group]), hashlib.sha256(name.encode()).hexdigest()
 
     chosen = {}
-    for group in sorted(members, key=drawn):
+    for group in sorted(members, key=lambda g: (g not in settled, drawn(g))):
         rows = members[group]
         here = Counter(kinds[r] for r in rows)
 
         def wanting(name: str, here: Counter[str] = here) -> tuple[float, float]:
             return sum(lacks[name][k] * c for k, c in here.items()), left[name]
 
-        best = max(shares, key=wanting)
+        best = settled.get(group) or max(shares, key=wanting)
         chosen[group] = best
         left[best] -= len(rows)
         for kind, count in here.items():

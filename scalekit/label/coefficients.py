@@ -6,6 +6,7 @@ with fewer than two labels carry no information and are left out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -138,21 +139,40 @@ def bootstrap_alpha(
     used = _pairable(counts)
     if _undefined(used):
         return None
-    n, k = used.shape
-    share = used / (used.sum(axis=1, keepdims=True) - 1)
-    pairs = used[:, :, None] * share[:, None, :]
-    pairs[:, np.arange(k), np.arange(k)] -= share
-    flat = pairs.reshape(n, k * k)
     rng = np.random.default_rng(seed)
+    resampled = _resampler(used, level, values)
     found = []
     for _ in range(samples):
-        weights = np.bincount(rng.integers(0, n, n), minlength=n)
-        found.append(_alpha((weights @ flat).reshape(k, k), level, values))
+        weights = np.bincount(rng.integers(0, len(used), len(used)), minlength=len(used))
+        found.append(resampled(weights))
     kept = np.array(found)
     kept = kept[~np.isnan(kept)]
     tail = (1 - confidence) / 2
     low, high = np.quantile(kept, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def _resampler(
+    used: Array, level: Level, values: Array | None
+) -> Callable[[NDArray[np.int64]], float]:
+    """Return alpha as a function of the items' weights, from sums that are made once."""
+    n, k = used.shape
+    share = used / (used.sum(axis=1, keepdims=True) - 1)
+    if level == "nominal":  # only the diagonal counts: memory stays items x values
+        agreeing = (used * share - share).sum(axis=1)
+
+        def nominal(weights: NDArray[np.int64]) -> float:
+            totals = weights @ used
+            whole = totals.sum()
+            expected = whole - (totals * (totals - 1)).sum() / (whole - 1)
+            observed = whole - float(weights @ agreeing)
+            return float(1 - observed / expected) if expected else float("nan")
+
+        return nominal
+    pairs = used[:, :, None] * share[:, None, :]
+    pairs[:, np.arange(k), np.arange(k)] -= share
+    flat = pairs.reshape(n, k * k)
+    return lambda weights: _alpha((weights @ flat).reshape(k, k), level, values)
 
 
 def _observed_and_prevalence(counts: Array) -> tuple[float, Array]:

@@ -92,8 +92,8 @@ class Evaluate(Stage):
         self.require_before()
         votes = self._project.label.consensus().drop_nulls("value")
         labelled = digest([list(r) for r in votes.select("item_id", "value").rows()])
-        started = self._folder.events(LOG, "sealing")
-        if not started or started[-1].data["labels"] != labelled:
+        known = [e for e in self._folder.events(LOG) if e.kind in ("sealing", "relabelled")]
+        if not known or known[-1].data["labels"] != labelled:
             self.decontaminate()  # what stands in the spec must not be sealed, nor trained on
             self._seal(votes, labelled, shares, together, seed)
         if len(self._folder.events(LOG, "sealing")) > len(self._folder.events(LOG, "sealed")):
@@ -112,12 +112,19 @@ class Evaluate(Stage):
         voted = votes.select("item_id", pl.col("value").alias("category"))
         items = self._project.audit.items().drop("category").join(voted, on="item_id")
         items = items.filter(~pl.col("item_id").is_in(self._left_out()))
-        sets = split(items, shares=shares, together=together, seed=seed)
+        # What was in the open once can't be sealed any more: it stays in its set.
+        earlier = self._opened() if self._folder.events(LOG, "sealing") else None
+        pinned = dict(earlier.select("item_id", "set").iter_rows()) if earlier is not None else {}
+        sets = split(items, shares=shares, together=together, seed=seed, pinned=pinned)
         items = items.join(sets, on="item_id")
         hidden = items.filter(pl.col("set") == "sealed")
-        made = seal(hidden, self._folder / SEALS, project=self._folder.root)
         opened = items.filter(pl.col("set") != "sealed")
         columns = ("item_id", "text", "category", "batch_id", "group", "set")
+        if earlier is not None and hidden.is_empty():
+            write_parquet(opened.select(columns), self._folder / SPLIT)
+            self._folder.append(LOG, "relabelled", {"labels": labelled})
+            return
+        made = seal(hidden, self._folder / SEALS, project=self._folder.root)
         write_parquet(opened.select(columns), self._folder / SPLIT)
         said = {"labels": labelled, "seal": made.seal_id, "seed": seed, "items": len(hidden)}
         self._folder.append(LOG, "sealing", said)
@@ -190,14 +197,13 @@ class Evaluate(Stage):
 
     def decontaminate(self) -> Contamination:
         """Leave out the rows that hold test items; return what :meth:`leaks` finds afterwards."""
-        rows = set(self.leaks().leaks["train_id"])
+        rows = set(self.leaks().leaking)
         if self._folder.events(LOG, "sealing"):
             rows |= set(self._current().contaminated(self.train_items())["item_id"])
         for item in sorted(rows):
             because = "holds an item of a test set"
             self._folder.append(LOG, "left out", {"item_id": item, "because": because})
-        # One pass finds the worst row of each test item; the next may be as bad.
-        return self.decontaminate() if rows else self.leaks()
+        return self.leaks()
 
     def _left_out(self) -> list[str]:
         return [e.data["item_id"] for e in self._folder.events(LOG, "left out")]

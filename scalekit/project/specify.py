@@ -24,12 +24,18 @@ class Specify(Stage):
     """Write the behaviour down, with handwritten examples and a rubric."""
 
     name = "specify"
+    _read: tuple[Any, Spec] | None = None
     purpose = "The behaviour in one sentence, handwritten examples, rubrics with depth."
 
     @property
     def spec(self) -> Spec:
         """The spec as it stands in ``spec.yaml``."""
-        return read_spec(self._folder / "spec.yaml")
+        path = self._folder / "spec.yaml"
+        state = path.stat() if path.is_file() else None
+        mark = (state.st_mtime_ns, state.st_size) if state else None
+        if self._read is None or self._read[0] != mark or mark is None:
+            self._read = (mark, read_spec(path))
+        return self._read[1]
 
     def save(self, spec: Spec | Mapping[str, Any] | str | Path) -> Spec:
         """Check a spec and write it as the next version; an unchanged one makes no new version.

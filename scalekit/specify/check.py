@@ -60,7 +60,7 @@ def problems(draft: Mapping[str, Any]) -> list[Problem]:
         spec = Spec.model_validate(draft)
     except ValidationError as error:
         found = flaws(error)
-        said = draft.get("behaviour")
+        said = draft.get("behaviour") if isinstance(draft, Mapping) else None
         more = _sentence(said) if isinstance(said, str) and "behaviour" not in found else []
         return [*more, *(Problem(where, why) for where, why in found.items())]
     return [*_sentence(spec.behaviour), *_categories(spec), *_examples(spec), *_rubric(spec)]

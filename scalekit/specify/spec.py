@@ -83,7 +83,7 @@ class Criterion(_Part):
 class Metric(_Part):
     """A success metric: what to reach, and the margin within which a loss counts as none."""
 
-    name: Literal["accuracy", "macro-F1"] = "accuracy"
+    name: Literal["accuracy"] = "accuracy"
     target: float = Field(gt=0, le=1)
     margin: float = Field(ge=0, lt=1)
 

@@ -90,3 +90,13 @@ def test_the_ledger_of_looks_verifies(sealed: Any) -> None:
     assert verify(current.ledger)
     current.ledger.write_bytes(current.ledger.read_bytes().replace(b"claim", b"clean"))
     assert verify(current.ledger).verdict == "edited"
+
+
+def test_a_look_cut_out_of_the_ledger_gives_no_look_back(sealed: Any) -> None:
+    for n in range(sealed.evaluate.sets().looks_left):
+        sealed.evaluate.measure(majority_of, sealed=f"claim {n}")
+    ledger = sealed.evaluate._current().ledger
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(b"".join(lines[2:]))
+    with pytest.raises(RuntimeError, match=r"looks\.jsonl|looks at seal"):
+        sealed.evaluate.measure(majority_of, sealed="one more")

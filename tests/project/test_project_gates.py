@@ -195,3 +195,13 @@ def test_a_damaged_journal_is_named_with_its_line(labelled: Any) -> None:
     path.write_bytes(b"{}\n" + path.read_bytes())
     with pytest.raises(RuntimeError, match=r"gates\.jsonl, line 1"):
         labelled.board()
+
+
+def test_a_judgement_edited_by_hand_opens_no_gate(audited: Any) -> None:
+    path = audited.folder / "gates.jsonl"
+    *before, last = path.read_bytes().splitlines(keepends=True)
+    forged = last.replace(b'"passed":false', b'"passed":true')
+    assert forged != last
+    path.write_bytes(b"".join([*before, forged]))
+    with pytest.raises(RuntimeError, match=r"gates\.jsonl|can't start"):
+        audited.label.import_table([{"item_id": "x", "annotator": "ana", "value": "billing"}])
