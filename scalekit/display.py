@@ -206,13 +206,17 @@ def figure_png(drawn: go.Figure | Mapping[str, Any], width: int = 760) -> bytes:
     canvas = Figure(figsize=size, dpi=100, layout="constrained")
     canvas.patch.set_alpha(0)
     axes = canvas.add_subplot(facecolor="none")
-    traces = list(spec.get("data", []))
+    traces = [dict(t) for t in spec.get("data", [])]
     bars = [t for t in traces if t.get("type") == "bar"]
-    for trace in traces:
-        colour = PALETTE[traces.index(trace) % len(PALETTE)]
-        colour = (trace.get("marker") or {}).get("color") or colour
+    step = 0.8 / max(len(bars), 1)
+    if not any(t.get("type") == "heatmap" for t in traces):
+        _name_places(axes, traces)
+    for number, trace in enumerate(traces):
+        own = (trace.get("marker") or {}).get("color")
+        colour = own if isinstance(own, str) else PALETTE[number % len(PALETTE)]
         if trace.get("type") == "bar":
-            _draw_bars(axes, trace, colour, bars.index(trace), len(bars))
+            place = [t is trace for t in bars].index(True)
+            _draw_bars(axes, trace, colour, step * (place + 0.5) - 0.4, step)
         elif trace.get("type") == "heatmap":
             _draw_heatmap(axes, trace)
         elif trace.get("type") in (None, "scatter"):
@@ -238,12 +242,11 @@ def _numbers(values: Any) -> list[Any]:
     return list(values) if values is not None else []
 
 
-def _draw_bars(axes: Any, trace: Mapping[str, Any], colour: Any, place: int, of: int) -> None:
+def _draw_bars(axes: Any, trace: Mapping[str, Any], colour: Any, place: float, step: float) -> None:
     flat = trace.get("orientation") == "h"
-    names = _numbers(trace["y" if flat else "x"])
-    lengths = _numbers(trace["x" if flat else "y"])
-    step = 0.8 / of
-    at = [i - 0.4 + step * (place + 0.5) for i in range(len(names))]
+    names = trace["y" if flat else "x"]
+    at = [n + place for n in names]
+    lengths = trace["x" if flat else "y"]
     error = trace.get("error_x" if flat else "error_y") or {}
     spread = None
     if error.get("array") is not None:
@@ -252,13 +255,30 @@ def _draw_bars(axes: Any, trace: Mapping[str, Any], colour: Any, place: int, of:
     style = {"color": colour, "label": trace.get("name"), "ecolor": INK, "capsize": 2}
     if flat:
         axes.barh(at, lengths, height=step * 0.9, xerr=spread, **style)
-        axes.set_yticks(range(len(names)), names)
     else:
         axes.bar(at, lengths, width=step * 0.9, yerr=spread, **style)
-        turn = (
-            {"rotation": 30, "ha": "right"} if max(map(len, map(str, names)), default=0) > 6 else {}
+
+
+def _name_places(axes: Any, traces: Sequence[dict[str, Any]]) -> None:
+    """Give every name its place on the axis of names, the same in all traces, and label it."""
+    flat = any(t.get("orientation") == "h" for t in traces)
+    key = "y" if flat else "x"
+    for trace in traces:
+        for axis in ("x", "y"):
+            trace[axis] = _numbers(trace.get(axis))
+    names = list(dict.fromkeys(n for t in traces for n in t[key]))
+    if not any(t.get("type") == "bar" for t in traces):
+        return
+    place = {name: i for i, name in enumerate(names)}
+    for trace in traces:
+        trace[key] = [place[n] for n in trace[key]]
+    if flat:
+        axes.set_yticks(range(len(names)), names)
+    else:
+        long = max(map(len, map(str, names)), default=0) > 6
+        axes.set_xticks(
+            range(len(names)), names, **({"rotation": 30, "ha": "right"} if long else {})
         )
-        axes.set_xticks(range(len(names)), names, **turn)
 
 
 def _draw_heatmap(axes: Any, trace: Mapping[str, Any]) -> None:

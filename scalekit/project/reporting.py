@@ -94,7 +94,7 @@ def _label(project: Project) -> list[str]:
     torn = project.label.disagreements()
     given = project.label.against_given()
     return [
-        note(f"{found.labels:,} labels, {hours:.1f} active hours."),
+        note(f"{found.labels:,} labels count; {hours:.1f} active hours in all, left-out ones too."),
         found.to_html(),
         picture(found.plot()),
         note(f"{len(torn)} items on which votes differ; the most divided:"),
