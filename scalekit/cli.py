@@ -87,13 +87,16 @@ def copy_templates(folder: Path) -> tuple[int, int]:
     return copied, kept
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 @_plain_errors
-def lab(folder: Annotated[Path, typer.Argument(help="Made when it is not there.")]) -> None:
-    """Open the notebooks in JupyterLab."""
+def lab(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Made when it is not there.")],
+) -> None:
+    """Open the notebooks in JupyterLab; further options go to it, such as --allow-root."""
     copy_templates(folder)
     first = sorted(folder.glob("*.ipynb"))[0]
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(first)])
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *context.args, str(first)])
 
 
 @app.command()
@@ -246,7 +249,8 @@ def report(
         write_atomically(target, notebook_html(read_notebook(what), what.stem))
         out.print(str(target), soft_wrap=True)
         return
-    written = _project(what).report(to)
+    with err.status("Writing the report"):
+        written = _project(what).report(to)
     out.print(str(written.path), soft_wrap=True)
 
 
