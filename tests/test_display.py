@@ -21,13 +21,12 @@ from scalekit.display import (
     badge,
     block,
     counted,
-    figure,
-    figure_png,
     marked,
     note,
     show,
     table,
 )
+from scalekit.figures import figure, figure_png
 
 anything = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40)
 quick = settings(deadline=None, max_examples=100)

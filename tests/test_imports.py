@@ -10,7 +10,17 @@ import pytest
 import scalekit
 
 ROOT = Path(scalekit.__file__).parent
-GROUND = {"journal", "signing", "frames", "text", "gates", "display", "engine", "intervals"}
+GROUND = {
+    "journal",
+    "signing",
+    "frames",
+    "text",
+    "gates",
+    "display",
+    "figures",
+    "engine",
+    "intervals",
+}
 ROOMS = {"specify", "collect", "audit", "label", "govern", "evaluate", "decide"}
 FLOORS = [GROUND, ROOMS, {"widgets", "report"}, {"project"}, {"cli"}]
 FILES = sorted(p for p in ROOT.rglob("*.py") if "templates" not in p.relative_to(ROOT).parts)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from scalekit.display import INK, View, block, figure, note, table
+from scalekit.display import View, block, note, table
+from scalekit.figures import INK, figure
 from scalekit.frames import require, to_polars
 from scalekit.intervals import wilson
 

@@ -10,7 +10,8 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from scalekit.display import View, block, figure, note, table
+from scalekit.display import View, block, note, table
+from scalekit.figures import figure
 from scalekit.frames import ids_unique, require, to_polars
 from scalekit.govern.classifier import TextClassifier
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from scalekit.display import View, block, figure, note, table
+from scalekit.display import View, block, note, table
+from scalekit.figures import figure
 from scalekit.frames import FrameError, require, to_polars
 from scalekit.label.coefficients import (
     Array,

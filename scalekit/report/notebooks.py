@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scalekit.display import figure_png
+from scalekit.figures import figure_png
 from scalekit.frames import write_atomically
 
 __all__ = ["NotebookError", "bake", "execute", "normal_form", "notebook_html", "read_notebook"]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from scalekit.display import View, block, figure_png, note, table
+from scalekit.display import View, block, note, table
+from scalekit.figures import figure_png
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

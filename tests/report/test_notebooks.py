@@ -26,7 +26,7 @@ def write(path: Path, *cells: str) -> Path:
 
 
 FIGURE = """
-from scalekit.display import figure
+from scalekit.figures import figure
 import plotly.graph_objects as go
 figure("Counts", y="n").add_trace(go.Bar(x=["a", "b"], y=[1, 2]))
 """
