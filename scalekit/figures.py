@@ -75,7 +75,7 @@ def figure_png(drawn: go.Figure | Mapping[str, Any], width: int = 760) -> bytes:
 
 
 def _numbers(values: Any) -> list[Any]:
-    """Undo plotly's typed-array encoding, which ``to_plotly_json`` may use for numpy input."""
+    """Undo plotly's typed-array encoding of numpy input; what is missing is NaN."""
     if isinstance(values, Mapping) and "bdata" in values:
         import base64
 
@@ -84,7 +84,7 @@ def _numbers(values: Any) -> list[Any]:
         flat = np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
         shape = [int(s) for s in str(values.get("shape", "")).split(",") if s]
         return list((flat.reshape(shape) if shape else flat).tolist())
-    return list(values) if values is not None else []
+    return [float("nan") if v is None else v for v in values] if values is not None else []
 
 
 def _draw_bars(axes: Any, trace: Mapping[str, Any], colour: Any, place: float, step: float) -> None:
@@ -129,10 +129,7 @@ def _name_places(axes: Any, traces: Sequence[dict[str, Any]]) -> None:
 def _draw_heatmap(axes: Any, trace: Mapping[str, Any]) -> None:
     import numpy as np
 
-    grid = np.array(
-        [[np.nan if v is None else v for v in _numbers(row)] for row in _numbers(trace["z"])],
-        dtype=float,
-    )
+    grid = np.array([_numbers(row) for row in _numbers(trace["z"])], dtype=float)
     if not grid.size:
         return
     low, high = trace.get("zmin"), trace.get("zmax")

@@ -1,0 +1,27 @@
+"""Pictures of figures: names have one place, whichever traces have them."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+import pytest
+
+from scalekit.figures import figure, figure_png
+
+
+def drawn(*traces: tuple[list[str], list[float | None]]) -> bytes:
+    made = figure("Accuracy", y="share")
+    for number, (names, values) in enumerate(traces):
+        made.add_trace(go.Bar(name=f"set {number}", x=names, y=values))
+    return figure_png(made.update_yaxes(range=[0, 1]))
+
+
+def test_a_name_has_one_place_in_all_traces() -> None:
+    apart = drawn((["a", "b"], [0.2, 0.8]), (["c"], [0.5]))
+    padded = drawn((["a", "b", "c"], [0.2, 0.8, None]), (["a", "b", "c"], [None, None, 0.5]))
+    assert apart == padded
+    assert apart != drawn((["a", "b"], [0.2, 0.8]), (["a"], [0.5]))
+
+
+def test_a_kind_of_trace_that_is_not_drawn_is_said() -> None:
+    with pytest.raises(NotImplementedError, match="pie"):
+        figure_png(go.Figure(go.Pie(labels=["a"], values=[1])))
