@@ -43,6 +43,11 @@ class View:
         """Return the view as plain HTML."""
         raise NotImplementedError
 
+    def __str__(self) -> str:
+        """Return the table, for ``print`` outside a notebook."""
+        shown = getattr(self, "table", None)
+        return f"{type(self).__name__}\n{shown}" if isinstance(shown, pl.DataFrame) else repr(self)
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": f"<{type(self).__name__}>", "text/html": self.to_html()}
 

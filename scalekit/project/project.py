@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
+
 from scalekit.display import View
 from scalekit.project.audit import Audit
 from scalekit.project.collect import Collect
@@ -68,6 +70,11 @@ class Project(View):
         from scalekit.project.reporting import write_report
 
         return write_report(self, Path(path) if path else self.folder / "report.html")
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The gate board's table."""
+        return self.board().table
 
     def to_html(self) -> str:
         """Show the gate board."""

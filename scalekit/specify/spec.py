@@ -253,6 +253,7 @@ SAID = {
     "Input should be a valid number": "a number is needed",
     "Input should be a valid integer": "a whole number is needed",
     "Input should be a valid string": "text is needed",
+    "Extra inputs are not permitted": "there is no such field",
 }
 
 
@@ -265,7 +266,11 @@ def flaws(error: ValidationError) -> dict[str, str]:
             where = where[: where.rindex("depth") + 5]
             why = "write surface, middle, concept, or an interval such as [0.2, 0.5]"
         if where == "categories" and flaw["type"] == "too_short":
+            if any(name.startswith("categories[") for name in found):
+                continue  # those that are wrong are not counted
             why = "name at least two categories"
+        if flaw["type"] == "model_type":
+            why = "a mapping of fields is needed"
         for said, better in SAID.items():
             why = why.replace(said, better)
         found.setdefault(where, why)
