@@ -242,6 +242,10 @@ class Evaluate(Stage):
         GateClosedError
             When an earlier gate is not passed or stale.
         """
+        if not isinstance(sealed, str):
+            raise SealError(
+                f"sealed={sealed!r}: write what you claim in words; no look was charged"
+            )
         self._current()
         self.require_before()
         dev = self._opened().filter(pl.col("set") == "dev")
@@ -338,7 +342,9 @@ class Evaluate(Stage):
     def _own_inputs(self) -> list[str]:
         last = self._folder / RESULTS / "last-sets.parquet"
         mark = [digest_file(last)] if last.is_file() else []
-        return [*mark, *(e.hash for e in self._folder.events(LOG))]
+        # A new run is a new model: what was measured before says nothing about it.
+        runs = [e.data["checkpoint"] for e in self._folder.events("train/log.jsonl", "run")[-1:]]
+        return [*mark, *runs, *(e.hash for e in self._folder.events(LOG))]
 
     def _judge(self) -> Gate:
         if not (self._folder / RESULTS / "last-sets.parquet").is_file():
