@@ -1,0 +1,76 @@
+"""The entropy budget: in each layer and batch no few examples may make the whole contribution.
+
+Contribution entropy is of order 2 (Renyi): ``exp(H_2) = (sum a)^2 / sum a^2``, Kish's effective number
+of contributors (Kish 1965). The budget is the highest cap on the applied norms at which the effective
+contributors are at least a share ``floor`` of the active ones. It has no unit: losses may be scaled.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+__all__ = ["ceiling", "effective_contributors", "entropy_cap"]
+
+
+def effective_contributors(applied: Tensor) -> Tensor:
+    """Return Kish's effective number of contributors of norms [..., B]; 0 where all are 0."""
+    square = applied.square().sum(-1)
+    return applied.sum(-1).square() / square.clamp_min(torch.finfo(square.dtype).tiny)
+
+
+def entropy_cap(applied: Tensor, floor: float) -> Tensor:
+    """Return the highest cap tau with ``effective(min(a, tau)) >= floor * active``; a scalar.
+
+    *applied* [B] are norms of at least 0. Between two neighbours of the sorted norms the condition is a
+    quadratic in tau, solved in closed form. On an accelerator this does not synchronise with the host.
+    """
+    if applied.device.type == "cpu" and not torch.compiler.is_compiling():
+        return applied.new_tensor(_cap(sorted(applied.tolist()), floor))
+    a, _ = applied.sort()
+    count = a.shape[0]
+    active = (a > 0).sum().clamp_min(1).to(a.dtype)
+    wanted = floor * active
+    total, squares = a.cumsum(0), a.square().cumsum(0)
+    above = torch.arange(count - 1, -1, -1, dtype=a.dtype, device=a.device)
+    tiny = torch.finfo(a.dtype).tiny
+    reached = (total + above * a).square() / (squares + above * a.square()).clamp_min(tiny)
+    # The smallest positive norm always satisfies it: capped there, all are equal.
+    holds = (reached >= wanted * (1 - 1e-6)) & (a > 0)
+    place = torch.where(holds, torch.arange(count, device=a.device), 0).max()
+    s, q, r = total[place], squares[place], above[place]
+    quadratic, linear, constant = r * r - wanted * r, 2 * s * r, s * s - wanted * q
+    root = (linear * linear - 4 * quadratic * constant).clamp_min(0).sqrt()
+    flat = quadratic.abs() <= 1e-12 * (r * r).clamp_min(1)
+    steep = torch.where(flat, torch.ones_like(quadratic), quadratic)
+    at = torch.where(flat, -constant / linear.clamp_min(tiny), (-linear - root) / (2 * steep))
+    following = a[(place + 1).clamp_max(count - 1)]
+    return torch.where(r > 0, torch.minimum(torch.maximum(at, a[place]), following), a[-1])
+
+
+def _cap(a: list[float], floor: float) -> float:
+    """Return :func:`entropy_cap` of sorted norms; for the few of a batch faster than tensors."""
+    wanted = floor * sum(v > 0 for v in a)
+    totals, powers = list(accumulate(a)), list(accumulate(v * v for v in a))
+    for place in range(len(a) - 1, -1, -1):
+        tau, total, squares, above = a[place], totals[place], powers[place], len(a) - 1 - place
+        reached = (total + above * tau) ** 2
+        if tau == 0 or reached >= wanted * (1 - 1e-6) * (squares + above * tau * tau):
+            break
+    if above == 0:
+        return tau
+    quadratic, linear = above * above - wanted * above, 2 * total * above
+    constant = total * total - wanted * squares
+    if abs(quadratic) <= 1e-12 * above * above:
+        at = -constant / linear if linear else tau
+    else:
+        at = (-linear - math.sqrt(max(0.0, linear**2 - 4 * quadratic * constant))) / (2 * quadratic)
+    return min(max(at, tau), a[place + 1])
+
+
+def ceiling(applied: Tensor, floor: float, reference: Tensor) -> Tensor:
+    """Return the limit in force: the entropy cap, but never below *reference*."""
+    return torch.maximum(entropy_cap(applied, floor), reference)

@@ -1,0 +1,110 @@
+"""What every route shares: the coefficient of each example, and the account that leaves the backward.
+
+A route is an ``autograd.Function`` for one kind of leaf. Its backward gives the unmasked gradient of
+the input, and as gradient of the parameters ``sum_i c_i g_i`` with a coefficient for each example.
+What is to be recorded leaves as the *gradient* of a probe, a tensor of zeros that takes part in the
+forward: no side effect, so compilation, checkpointing and accumulation see plain autograd.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from scalekit.govern.budget import ceiling
+
+__all__ = [
+    "RAW",
+    "APPLIED",
+    "SKETCH",
+    "Site",
+    "Terms",
+    "RouteError",
+    "by_example",
+    "coefficients",
+    "entry",
+]
+
+# Columns of a probe. All three add up over several uses of a leaf within one batch: norms to an
+# upper bound (triangle inequality), sketches exactly.
+RAW, APPLIED, SKETCH = 0, 1, 2
+
+
+class RouteError(RuntimeError):
+    """A leaf can't be governed as asked; the message says which, why, and what to do."""
+
+
+class Terms(NamedTuple):
+    """What a route does beside masking; constants of a run, so that compilation sees one graph.
+
+    ``account``: norms leave through the probe; ``sketch``: with that many numbers of a random
+    projection (0: none); ``floor``: of the entropy budget (0: nothing is cut).
+    """
+
+    account: bool = False
+    sketch: int = 0
+    floor: float = 0.0
+
+
+class Site(NamedTuple):
+    """What one leaf needs to know of the batch.
+
+    ``mask`` [B]; ``probe`` [B, 2 + sketch] or None; ``reference`` a scalar or [B], below which the
+    budget does not cut; ``left``, ``right`` projections of output and input side; ``rows`` the
+    examples with a mask above 0 and ``reach`` those that a leaf at this depth or before it still
+    needs (None: all).
+    """
+
+    mask: Tensor
+    probe: Tensor | None
+    reference: Tensor | None
+    left: Tensor | None
+    right: Tensor | None
+    rows: Tensor | None
+    reach: Tensor | None
+
+
+def by_example(value: Tensor, examples: int, what: str) -> Tensor:
+    """Return *value* [rows, ..., width] as [B, rows/B * ..., width].
+
+    Raises
+    ------
+    RouteError
+        When the leading axis is not the examples, or a multiple of them: that is never guessed.
+    """
+    if value.dim() < 2 or value.shape[0] % examples:
+        raise RouteError(
+            f"{what}: got {tuple(value.shape)} for a batch of {examples} examples; the first axis "
+            "must hold the examples (batch_first=True), or their rows one example after the other"
+        )
+    return value.reshape(examples, -1, value.shape[-1])
+
+
+def coefficients(
+    square: Tensor | None, mask: Tensor, reference: Tensor | None, terms: Terms
+) -> tuple[Tensor, Tensor | None]:
+    """Return the coefficient [B] of each example, and its raw norm [B] when *square* is known.
+
+    The coefficient is the mask, cut further where the entropy budget asks for it.
+    """
+    if square is None:
+        return mask, None
+    norm = square.clamp_min(0).sqrt()
+    if terms.floor == 0 or reference is None:
+        return mask, norm
+    applied = mask * norm
+    limit = ceiling(applied, terms.floor, reference)
+    tiny = torch.finfo(applied.dtype).tiny
+    return mask * (limit / applied.clamp_min(tiny)).clamp_max(1), norm
+
+
+def entry(norm: Tensor | None, c: Tensor, sketch: Tensor | None) -> Tensor | None:
+    """Return the gradient of the probe: raw norm, applied norm, applied sketch; [B, 2 + k]."""
+    if norm is None:
+        return None
+    columns = [norm.unsqueeze(1), (c * norm).unsqueeze(1)]
+    if sketch is not None:
+        columns.append(c.unsqueeze(1) * sketch)
+    return torch.cat(columns, 1)

@@ -1,0 +1,187 @@
+"""Route of nn.Conv1d and nn.Conv2d."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from scalekit.govern.routes.account import RouteError, Site, Terms, coefficients, entry
+
+__all__ = ["convolution", "gradients_by_example"]
+
+# Above this the examples' own gradients are made in parts and not kept.
+KEPT_BYTES = 1 << 28
+Window = tuple[list[int], list[int], list[int], int]
+
+
+def convolution(x: Tensor, module: nn.Conv1d | nn.Conv2d, site: Site, terms: Terms) -> Tensor:
+    """Return the convolution of *x* [B, C, (H,) W], governed.
+
+    Raises
+    ------
+    RouteError
+        When the first axis of *x* is not the examples.
+    """
+    axes = x.dim() - 2
+    if axes != len(module.kernel_size) or x.shape[0] % site.mask.shape[0]:
+        raise RouteError(
+            f"{type(module).__name__}: got {tuple(x.shape)} for a batch of {site.mask.shape[0]} "
+            "examples; the first axis must hold the examples"
+        )
+    weight, bias = module.weight, module.bias
+    if torch.is_autocast_enabled(x.device.type):
+        kind = torch.get_autocast_dtype(x.device.type)
+        x, weight = x.to(kind), weight.to(kind)
+        bias = bias.to(kind) if bias is not None else None
+    padding = list(module.padding) if not isinstance(module.padding, str) else None
+    if padding is None or module.padding_mode != "zeros":
+        mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+        x = functional.pad(x, module._reversed_padding_repeated_twice, mode=mode)
+        padding = [0] * axes
+    window = (list(module.stride), padding, list(module.dilation), module.groups)
+    out: Tensor = _Convolution.apply(x, weight, bias, window, *site, terms)
+    return out
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, window: Window, mask: Tensor,
+        probe: Tensor | None, reference: Tensor | None, left: Tensor | None, right: Tensor | None,
+        rows: Tensor | None, reach: Tensor | None, terms: Terms,
+    ) -> Tensor:  # fmt: skip
+        ctx.save_for_backward(x, weight, mask, reference, left, right)
+        ctx.window, ctx.terms, ctx.biased = window, terms, bias is not None
+        stride, padding, dilation, groups = window
+        none = [0] * len(stride)
+        return torch.convolution(x, weight, bias, stride, padding, dilation, False, none, groups)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mask, reference, left, right = ctx.saved_tensors
+        terms, window, biased = ctx.terms, ctx.window, ctx.biased
+        per = x.shape[0] // mask.shape[0]
+        if not terms.account:
+            # The gradient of the input does not depend on x: one fused call with x masked.
+            c = mask.to(x.dtype).repeat_interleave(per)
+            masked = x * c.view(-1, *[1] * (x.dim() - 1))
+            gx, gw = _backward(gy, masked, weight, window, [ctx.needs_input_grad[0], True])
+            gb = c.to(gy.dtype) @ gy.flatten(2).sum(2) if biased else None
+            return gx, gw, gb, *[None] * 9
+        gx = _backward(gy, x, weight, window, [True, False])[0] if ctx.needs_input_grad[0] else None
+        shift = gy.flatten(2).sum(2).view(mask.shape[0], per, -1).sum(1) if biased else None
+        whole = mask.shape[0] * weight.numel() * x.element_size() <= KEPT_BYTES
+        squares, sketches, kept = [], [], []
+        for each in _parts(x, gy, weight, window, mask.shape[0], whole):
+            wide = each.flatten(1).to(torch.promote_types(each.dtype, torch.float32))
+            squares.append(torch.linalg.vecdot(wide, wide))
+            if terms.sketch:
+                sketches.append(left.t() @ (each.flatten(2).to(left.dtype) @ right[:-1]))
+            if whole:
+                kept.append(each)
+        square, sketch = torch.cat(squares), torch.cat(sketches) if terms.sketch else None
+        if shift is not None:
+            square = square + shift.to(square.dtype).square().sum(1)
+            if sketch is not None:
+                sketch = sketch + (shift.to(left.dtype) @ left).unsqueeze(2) * right[-1]
+        c, norm = coefficients(square, mask, reference, terms)
+        account = entry(norm, c, sketch.flatten(1) if sketch is not None else None)
+        c = c.to(gy.dtype)
+        if whole:
+            gw = (c @ kept[0].flatten(1)).view_as(weight)
+        else:
+            scaled = x * c.repeat_interleave(per).view(-1, *[1] * (x.dim() - 1))
+            gw = _backward(gy, scaled, weight, window, [False, True])[1]
+        gb = c @ shift if shift is not None else None
+        return gx, gw, gb, None, None, account, *[None] * 6
+
+
+def _backward(
+    gy: Tensor, x: Tensor, weight: Tensor, window: Window, wanted: list[bool]
+) -> tuple[Tensor, Tensor]:
+    stride, padding, dilation, groups = window
+    none = [0] * len(stride)
+    found = torch.ops.aten.convolution_backward(
+        gy, x, weight, None, stride, padding, dilation, False, none, groups, [*wanted, False]
+    )
+    return found[0], found[1]
+
+
+def _parts(
+    x: Tensor, gy: Tensor, weight: Tensor, window: Window, examples: int, whole: bool
+) -> Iterator[Tensor]:
+    """Yield the gradients of the examples [b, *weight.shape], all at once or a few at a time."""
+    per = x.shape[0] // examples
+    size = weight.numel() * x.element_size()
+    step = examples if whole else max(1, KEPT_BYTES // size)
+    for start in range(0, examples, step):
+        part = slice(start * per, min(examples, start + step) * per)
+        each = gradients_by_example(x[part], gy[part], weight, window)
+        yield each.view(-1, per, *weight.shape).sum(1) if per > 1 else each
+
+
+def gradients_by_example(x: Tensor, gy: Tensor, weight: Tensor, window: Window) -> Tensor:
+    """Return the weight's gradient of each example, [B, *weight.shape].
+
+    A convolution's weight gradient at one tap of the kernel is a product of the output's gradient
+    with the input shifted by that tap. In a flattened padded image a shift is an offset, so each tap
+    is one batched matrix product on a view; no patch is ever copied out.
+    """
+    stride, padding, dilation, groups = window
+    if groups > 1:
+        return _grouped(x, gy, weight, window)
+    if len(stride) == 1:
+        flat: Window = ([1, *stride], [0, *padding], [1, *dilation], 1)
+        one = gradients_by_example(x.unsqueeze(2), gy.unsqueeze(2), weight.unsqueeze(2), flat)
+        return one.squeeze(3)
+    image = functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))
+    taps = [
+        (row * dilation[0], column * dilation[1])
+        for row in range(weight.shape[2])
+        for column in range(weight.shape[3])
+    ]
+    product = _shifted if stride == [1, 1] else _strided
+    each = product(image, gy, taps, stride)
+    return each.view(x.shape[0], *weight.shape[:2], *weight.shape[2:])
+
+
+def _shifted(image: Tensor, gy: Tensor, taps: list[tuple[int, int]], _: list[int]) -> Tensor:
+    """Stride 1: every tap is a view of the flattened image; [B, out, in, taps]."""
+    width, (height, across) = image.shape[3], gy.shape[2:]
+    length = (height - 1) * width + across
+    g = functional.pad(gy, (0, width - across)).flatten(2)[:, :, :length]
+    flat = image.flatten(2)
+    out = gy.new_empty(len(taps), gy.shape[0], gy.shape[1], image.shape[1])
+    for n, (row, column) in enumerate(taps):
+        start = row * width + column
+        torch.bmm(g, flat[:, :, start : start + length].transpose(1, 2), out=out[n])
+    return out.permute(1, 2, 3, 0).contiguous()
+
+
+def _strided(image: Tensor, gy: Tensor, taps: list[tuple[int, int]], stride: list[int]) -> Tensor:
+    """Any stride: the pixels that a tap meets are copied out; [B, out, in, taps]."""
+    height, across = gy.shape[2:]
+    g = gy.flatten(2)
+    out = gy.new_empty(len(taps), gy.shape[0], gy.shape[1], image.shape[1])
+    for n, (row, column) in enumerate(taps):
+        rows = slice(row, row + stride[0] * (height - 1) + 1, stride[0])
+        columns = slice(column, column + stride[1] * (across - 1) + 1, stride[1])
+        torch.bmm(g, image[:, :, rows, columns].flatten(2).transpose(1, 2), out=out[n])
+    return out.permute(1, 2, 3, 0).contiguous()
+
+
+def _grouped(x: Tensor, gy: Tensor, weight: Tensor, window: Window) -> Tensor:
+    """Groups: the batch is folded into the groups of one larger convolution."""
+    stride, padding, dilation, groups = window
+    n = x.shape[0]
+    folded = x.reshape(1, n * x.shape[1], *x.shape[2:])
+    outer = gy.reshape(1, n * gy.shape[1], *gy.shape[2:])
+    many = weight.repeat(n, *[1] * (weight.dim() - 1))
+    wide: Window = (stride, padding, dilation, groups * n)
+    return _backward(outer, folded, many, wide, [False, True])[1].view(n, *weight.shape)

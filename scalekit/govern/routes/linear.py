@@ -1,0 +1,144 @@
+"""Route of nn.Linear and of Hugging Face's Conv1D (a Linear with its weight transposed)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from scalekit.govern.routes.account import Site, Terms, by_example, coefficients, entry
+
+__all__ = ["linear"]
+
+# Gram matrices are less work than the examples' own gradients up to this share of the latter's;
+# gradients that fit the cache are made sooner, and more than KEPT_BYTES are never kept.
+GRAM_SHARE, GRAM_SHARE_CACHED = 1.5, 0.6
+CACHED_BYTES, KEPT_BYTES = 1 << 24, 1 << 28
+
+
+def linear(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    site: Site,
+    terms: Terms,
+    *,
+    transposed: bool = False,
+) -> Tensor:
+    """Return ``x @ weight.T + bias`` (``x @ weight + bias`` when *transposed*), governed."""
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        kind = torch.get_autocast_dtype(device)
+        x, weight = x.to(kind), weight.to(kind)
+        bias = bias.to(kind) if bias is not None else None
+    out: Tensor = _Linear.apply(x, weight, bias, *site, terms, transposed)
+    return out
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, probe: Tensor | None,
+        reference: Tensor | None, left: Tensor | None, right: Tensor | None, rows: Tensor | None,
+        reach: Tensor | None, terms: Terms, transposed: bool,
+    ) -> Tensor:  # fmt: skip
+        ctx.save_for_backward(x, weight, mask, reference, left, right, rows, reach)
+        ctx.terms, ctx.transposed, ctx.biased = terms, transposed, bias is not None
+        return functional.linear(x, weight.t() if transposed else weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mask, reference, left, right, rows, reach = ctx.saved_tensors
+        gx = gw = gb = account = None
+        if ctx.needs_input_grad[0]:
+            gx = _input_gradient(gy, weight if ctx.transposed else weight.t(), mask.shape[0], reach)
+        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+            examples = mask.shape[0]
+            a, g = by_example(x, examples, "Linear"), by_example(gy, examples, "Linear")
+            gw, gb, account = _parameters(
+                a, g, mask, reference, left, right, rows, ctx.terms, ctx.biased
+            )
+            gw = gw.t() if ctx.transposed else gw
+        return gx, gw, gb, None, account, *[None] * 7
+
+
+def _input_gradient(gy: Tensor, back: Tensor, examples: int, reach: Tensor | None) -> Tensor:
+    """Return ``gy @ back.T`` for the examples that a leaf before this one still needs, else 0."""
+    if reach is None or gy.dim() < 3 or gy.shape[0] != examples:
+        return gy @ back.t()
+    out = gy.new_zeros(*gy.shape[:-1], back.shape[0])
+    if reach.numel():
+        out.index_copy_(0, reach, gy.index_select(0, reach) @ back.t())
+    return out
+
+
+def _parameters(
+    a: Tensor, g: Tensor, mask: Tensor, reference: Tensor | None, left: Tensor | None,
+    right: Tensor | None, rows: Tensor | None, terms: Terms, biased: bool,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:  # fmt: skip
+    """Return the gradients of weight and bias, and the account; *a* [B, T, d], *g* [B, T, p]."""
+    square = each = sketch = None
+    shift = g.sum(1) if biased else None
+    if terms.account:
+        square, each = _squared_norms(a, g, shift)
+        if terms.sketch:
+            sketch = _sketch(a, g, left, right, biased)
+    c, norm = coefficients(square, mask, reference, terms)
+    account = entry(norm, c, sketch)
+    c = c.to(g.dtype)
+    gb = c @ shift if shift is not None else None
+    if each is not None:
+        return (c @ each.flatten(1)).view(each.shape[1:]), gb, account
+    if rows is not None and a.shape[1] > 1:
+        a, g, c = a.index_select(0, rows), g.index_select(0, rows), c[rows]
+    if a.shape[2] <= g.shape[2]:  # the mask goes on the smaller factor
+        a = a * c[:, None, None]
+    else:
+        g = g * c[:, None, None]
+    return g.reshape(-1, g.shape[-1]).t() @ a.reshape(-1, a.shape[-1]), gb, account
+
+
+def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return the squared norm [B] of each example's gradient, and the gradients if they were kept.
+
+    ``|g_i|^2 = sum_st (a_s.a_t)(g_s.g_t) + |sum_t g_t|^2``, the second term for the bias (the ghost
+    norm of Li et al. 2021, arXiv:2110.05679), or the gradients themselves where that is less work.
+    """
+    examples, steps, d, p = *a.shape, g.shape[2]
+    wide = torch.promote_types(a.dtype, torch.float32)
+    each = None
+    size = examples * d * p * a.element_size()
+    share = GRAM_SHARE_CACHED if size <= CACHED_BYTES else GRAM_SHARE
+    if steps == 1:
+        inputs, outputs = a.flatten(1).to(wide), g.flatten(1).to(wide)
+        square = torch.linalg.vecdot(inputs, inputs) * torch.linalg.vecdot(outputs, outputs)
+    elif steps * (d + p) < share * d * p:
+        inputs = torch.bmm(a, a.transpose(1, 2)).flatten(1).to(wide)
+        outputs = torch.bmm(g, g.transpose(1, 2)).flatten(1).to(wide)
+        square = torch.linalg.vecdot(inputs, outputs)
+    else:
+        part = examples if size <= KEPT_BYTES else max(1, KEPT_BYTES * examples // size)
+        squares = []
+        for x, y in zip(a.split(part), g.split(part), strict=True):
+            each = torch.bmm(y.transpose(1, 2), x)
+            flat = each.flatten(1).to(wide)
+            squares.append(torch.linalg.vecdot(flat, flat))
+        square, each = torch.cat(squares), each if part == examples else None
+    return square if shift is None else square + shift.to(wide).square().sum(1), each
+
+
+def _sketch(
+    a: Tensor, g: Tensor, left: Tensor | None, right: Tensor | None, biased: bool
+) -> Tensor:
+    """Return ``left.T G_i [a, 1]_i right`` flattened, [B, kb * ka]; the last row is the bias's."""
+    assert left is not None and right is not None
+    width = a.shape[2]
+    projected = a @ right[:width].to(a.dtype)
+    if biased:
+        projected = projected + right[width].to(a.dtype)
+    out = torch.bmm((g @ left.to(g.dtype)).transpose(1, 2), projected)
+    return out.flatten(1).to(left.dtype)

@@ -1,0 +1,192 @@
+"""What governing costs: a governed training step against a plain one; one JSON object a line.
+
+Models: GPT-style 4 x 256 (T = 64 and 128), an MLP 4 x 1024, a small CNN; batch 32 (MLP 128), AdamW,
+one thread, CPU time of the process, A and B in turn within one run, medians. ``--quick``: fewer turns.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scalekit.govern import EntropyBudget, Guard, govern
+
+torch.set_num_threads(1)
+
+
+class Block(nn.Module):
+    def __init__(self, d: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.n1, self.n2 = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.qkv, self.proj = nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.fc1, self.fc2 = nn.Linear(d, 4 * d), nn.Linear(4 * d, d)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, steps, d = x.shape
+        parts = self.qkv(self.n1(x)).view(batch, steps, 3, self.heads, d // self.heads)
+        q, k, v = parts.permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.proj(mixed.transpose(1, 2).reshape(batch, steps, d))
+        return x + self.fc2(functional.gelu(self.fc1(self.n2(x))))
+
+
+class GPT(nn.Module):
+    def __init__(
+        self, vocabulary: int = 512, d: int = 256, layers: int = 4, steps: int = 128
+    ) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, d)
+        self.register_buffer("place", torch.randn(steps, d) * 0.02)
+        self.blocks = nn.ModuleList(Block(d, 4) for _ in range(layers))
+        self.norm, self.head = nn.LayerNorm(d), nn.Linear(d, vocabulary, bias=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embed(ids) + self.place[: ids.shape[1]]
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+
+class MLP(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        widths = [256, 1024, 1024, 1024, 1024, 10]
+        self.layers = nn.ModuleList(
+            nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = functional.relu(layer(x))
+        return self.layers[-1](x)
+
+
+class CNN(nn.Module):
+    def __init__(self, c: int = 32) -> None:
+        super().__init__()
+        shapes = [(3, c, 1), (c, c, 1), (c, 2 * c, 2), (2 * c, 2 * c, 1), (2 * c, 4 * c, 2)]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, s, padding=1) for a, b, s in shapes)
+        self.norms = nn.ModuleList(nn.GroupNorm(4, b) for _, b, _ in shapes)
+        self.head = nn.Linear(4 * c, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = functional.relu(norm(conv(x)))
+        return self.head(x.mean((2, 3)))
+
+
+def gpt(steps: int) -> tuple[nn.Module, tuple[Tensor, ...], Callable[..., Tensor]]:
+    ids = torch.randint(0, 512, (32, steps + 1))
+
+    def loss(model: nn.Module, ids: Tensor) -> Tensor:
+        return functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+
+    return GPT(), (ids,), loss
+
+
+def classified(
+    model: nn.Module, x: Tensor
+) -> tuple[nn.Module, tuple[Tensor, ...], Callable[..., Tensor]]:
+    target = torch.randint(0, 10, (len(x),))
+    return model, (x, target), lambda m, x, y: functional.cross_entropy(m(x), y)
+
+
+SETUPS = {
+    "gpt": lambda: gpt(64),
+    "gpt_t128": lambda: gpt(128),
+    "mlp": lambda: classified(MLP(), torch.randn(128, 256)),
+    "cnn": lambda: classified(CNN(), torch.randn(32, 3, 32, 32)),
+}
+
+
+class Plain:
+    def __init__(
+        self, model: nn.Module, data: tuple[Tensor, ...], loss: Callable[..., Tensor]
+    ) -> None:
+        self.model, self.data, self.loss = copy.deepcopy(model), data, loss
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), 1e-4)
+
+    def __call__(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.loss(self.model, *self.data).backward()
+        self.optimizer.step()
+
+    def close(self) -> None:
+        pass
+
+
+class Governed(Plain):
+    """The same step with routes; ``hard`` masks half of the depths of each example."""
+
+    def __init__(self, *setup: Any, hard: bool = False, **options: Any) -> None:
+        super().__init__(*setup)
+        self.governor = govern(self.model, **options)
+        self.names = [str(i) for i in range(len(self.data[0]))]
+        depths = len(self.governor.depths.groups)
+        self.mask = torch.rand(len(self.names), depths)
+        if hard:
+            deep = torch.arange(depths) >= depths // 2
+            odd = (torch.arange(len(self.names)) % 2).bool().unsqueeze(1)
+            self.mask = (deep ^ odd).float()
+
+    def __call__(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.governor.batch(self.names, mask=self.mask):
+            self.loss(self.model, *self.data).backward()
+        self.governor.harvests.clear()
+        self.optimizer.step()
+
+
+BUDGET = EntropyBudget(floor=0.9, phi=0.03)
+VARIANTS: dict[str, Callable[..., Plain]] = {
+    "route": Governed,
+    "route_hard": lambda *s: Governed(*s, hard=True),
+    "budget": lambda *s: Governed(*s, budget=BUDGET),
+}
+
+
+def compare(setup: tuple[Any, ...], make: Callable[..., Plain], turns: int) -> float:
+    """Return the median CPU time of a step of *make*'s against that of a plain step."""
+    plain, other = Plain(*setup), make(*setup)
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(turns + 2):
+        pair = [(plain, times[0]), (other, times[1])]
+        for step, kept in pair if turn % 2 else reversed(pair):
+            start = time.process_time()
+            step()
+            if turn > 1:
+                kept.append(time.process_time() - start)
+    other.close()
+    return median(times[1]) / median(times[0])
+
+
+def main() -> None:
+    """Measure and print."""
+    turns = 5 if "--quick" in sys.argv[1:] else 21
+    only = [a for a in sys.argv[1:] if not a.startswith("-")]
+    for name, make in SETUPS.items():
+        torch.manual_seed(0)
+        setup = make()
+        for variant, step in VARIANTS.items():
+            if only and not any(o in f"{variant}_ratio_{name}" for o in only):
+                continue
+            value = round(compare(setup, step, turns), 3)
+            figure = {"figure": f"{variant}_ratio_{name}", "value": value, "unit": "x plain step"}
+            print(json.dumps({**figure, "against": "torch plain step", "n": turns}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
