@@ -7,23 +7,77 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scalekit.govern.classifier import TextClassifier
+    from scalekit.govern.depths import DepthError, DepthMap, depth_map
     from scalekit.govern.governor import GovernError, Governor, govern
     from scalekit.govern.guard import Guard
-    from scalekit.govern.run import Plain, Run, fit
-    from scalekit.govern.strength import EntropyBudget
+    from scalekit.govern.delivered import Manifest, ManifestError
     from scalekit.govern.oracle import Verification, verify
+    from scalekit.govern.readout import Readout
+    from scalekit.govern.runrecord import Closed, RecordError, RunRecord, verify_run
+    from scalekit.govern.representation import RepresentationFloor, effective_rank
+    from scalekit.govern.routes import RouteError, register_route
+    from scalekit.govern.run import Examples, GovernedRun, Settings
+    from scalekit.govern.step_report import StepReport
+    from scalekit.govern.strength import EntropyBudget
 
 # torch is loaded with the first name that needs it, not with the room.
 _WHERE = {
-    "EntropyBudget": "strength", "GovernError": "governor", "Governor": "governor",
-    "Guard": "guard", "Plain": "run", "Run": "run", "TextClassifier": "classifier",
-    "Verification": "oracle", "fit": "run", "govern": "governor", "verify": "oracle",
-}  # fmt: skip
+    "Closed": "runrecord",
+    "depth_map": "depths",
+    "DepthError": "depths",
+    "DepthMap": "depths",
+    "effective_rank": "representation",
+    "EntropyBudget": "strength",
+    "Examples": "run",
+    "govern": "governor",
+    "GovernedRun": "run",
+    "GovernError": "governor",
+    "Governor": "governor",
+    "Guard": "guard",
+    "Manifest": "delivered",
+    "ManifestError": "delivered",
+    "Readout": "readout",
+    "RecordError": "runrecord",
+    "register_route": "routes",
+    "RepresentationFloor": "representation",
+    "RouteError": "routes",
+    "RunRecord": "runrecord",
+    "Settings": "run",
+    "StepReport": "step_report",
+    "TextClassifier": "classifier",
+    "Verification": "oracle",
+    "verify": "oracle",
+    "verify_run": "runrecord",
+}
 
 __all__ = [
-    "EntropyBudget", "GovernError", "Governor", "Guard", "Plain", "Run", "TextClassifier",
-    "Verification", "fit", "govern", "verify",
-]  # fmt: skip
+    "Closed",
+    "DepthError",
+    "DepthMap",
+    "EntropyBudget",
+    "Examples",
+    "GovernError",
+    "GovernedRun",
+    "Governor",
+    "Guard",
+    "Manifest",
+    "ManifestError",
+    "Readout",
+    "RecordError",
+    "RepresentationFloor",
+    "RouteError",
+    "RunRecord",
+    "Settings",
+    "StepReport",
+    "TextClassifier",
+    "Verification",
+    "depth_map",
+    "effective_rank",
+    "govern",
+    "register_route",
+    "verify",
+    "verify_run",
+]
 
 
 def __getattr__(name: str) -> Any:

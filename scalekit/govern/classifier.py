@@ -1,10 +1,10 @@
-"""A small torch text classifier: hashed word and character n-grams, two hidden layers."""
+"""A small torch text classifier: hashed word and character n-grams, residual blocks."""
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -17,11 +17,12 @@ from scalekit.text import words
 __all__ = ["TextClassifier"]
 
 BUCKETS = 1 << 14
+LONGEST = 1024  # n-grams of one text
 
 
 @lru_cache(maxsize=200_000)
 def features(text: str) -> tuple[int, ...]:
-    """Return the hash buckets of a text's words, word pairs, and character 3- and 4-grams."""
+    """Return the hash buckets (from 1) of a text's words, word pairs, character 3- and 4-grams."""
     found = [w.folded for w in words(text)]
     grams = [f"w {w}" for w in found]
     grams += [f"p {a} {b}" for a, b in pairwise(found)]
@@ -30,44 +31,71 @@ def features(text: str) -> tuple[int, ...]:
         for n in (3, 4):
             grams += [f"c {padded[i : i + n]}" for i in range(len(padded) - n + 1)]
     # crc32, not hash(): the same on every machine and in every process.
-    return tuple(zlib.crc32(g.encode()) % BUCKETS for g in dict.fromkeys(grams)) or (0,)
+    kept = list(dict.fromkeys(grams))[:LONGEST]
+    return tuple(1 + zlib.crc32(g.encode()) % BUCKETS for g in kept) or (1,)
+
+
+class Block(nn.Module):
+    """``x + fc2(relu(fc1(norm(x))))``, with dropout."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(0.2)
+        self.fc1, self.fc2 = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the next hidden state, [B, width]."""
+        out: Tensor = x + self.fc2(self.dropout(torch.relu(self.fc1(self.norm(x)))))
+        return out
 
 
 class TextClassifier(nn.Module):
     """Classifies texts into named categories.
+
+    Residual blocks between an embedding and a readout, so that an answer can be read at every depth.
 
     Parameters
     ----------
     categories
         Their names, in the order of the output.
     width
-        Units in the embedding and in each hidden layer.
+        Numbers in a hidden state.
+    depth
+        Blocks.
     seed
         Of the initial weights.
     """
 
-    def __init__(self, categories: Sequence[str], *, width: int = 64, seed: int = 0) -> None:
+    def __init__(
+        self, categories: Sequence[str], *, width: int = 64, depth: int = 4, seed: int = 0
+    ) -> None:
         super().__init__()
         self.categories = tuple(categories)
-        self.width = width
+        self.width, self.depth = width, depth
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.embed = nn.EmbeddingBag(BUCKETS, width, mode="sum")
+            self.embed = nn.Embedding(BUCKETS + 1, width, padding_idx=0)
             nn.init.normal_(self.embed.weight, std=width**-0.5)
-            self.layers = nn.Sequential(
-                nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Dropout(0.2),
-                nn.Linear(width, width), nn.ReLU(), nn.Linear(width, len(self.categories)),
-            )  # fmt: skip
+            self.blocks = nn.ModuleList(Block(width) for _ in range(depth))
+            self.norm = nn.LayerNorm(width)
+            self.head = nn.Linear(width, len(self.categories))
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Return logits, texts x categories."""
         rows = [features(t) for t in texts]
-        flat = torch.tensor([b for row in rows for b in row])
-        starts = torch.tensor([0, *(len(row) for row in rows[:-1])]).cumsum(0)
-        weights = torch.cat([torch.full((len(row),), len(row) ** -0.5) for row in rows])
+        longest = max(map(len, rows))
         device = self.embed.weight.device
-        bag = self.embed(flat.to(device), starts.to(device), per_sample_weights=weights.to(device))
-        out: Tensor = self.layers(bag)
+        padded = [[*row, *[0] * (longest - len(row))] for row in rows]
+        ids = torch.tensor(padded, device=device)
+        scale = torch.tensor([len(row) ** -0.5 for row in rows], device=device)
+        x = (self.embed(ids) * (ids != 0).unsqueeze(-1)).sum(1) * scale.unsqueeze(1)
+        for block in self.blocks:
+            x = block(x)
+        return self.read(x)
+
+    def read(self, state: Tensor) -> Tensor:
+        """Return logits from a hidden state of any depth."""
+        out: Tensor = self.head(self.norm(state))
         return out
 
     def predict(self, texts: list[str]) -> list[str]:
@@ -78,16 +106,21 @@ class TextClassifier(nn.Module):
         with torch.inference_mode():
             return [self.categories[i] for i in self(texts).argmax(dim=1).tolist()]
 
-    def save(self, path: Path) -> None:
-        """Write the weights as safetensors, with the categories as metadata."""
+    def to_bytes(self, about: Mapping[str, str] | None = None) -> bytes:
+        """Return the weights as a safetensors file, with the categories as metadata."""
         from safetensors.torch import save
 
+        made = {"categories": self.categories, "width": self.width, "depth": self.depth}
+        # One entry: safetensors writes several in no fixed order, and equal runs give equal bytes.
+        metadata = {"scalekit": json.dumps({**made, **(about or {})})}
+        state = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
+        return save(state, metadata=metadata)
+
+    def save(self, path: Path) -> None:
+        """Write :meth:`to_bytes` to *path*."""
         from scalekit.frames import write_atomically
 
-        # One entry: safetensors writes several in no fixed order, and equal runs give equal bytes.
-        metadata = {"scalekit": json.dumps({"categories": self.categories, "width": self.width})}
-        state = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
-        write_atomically(path, save(state, metadata=metadata))
+        write_atomically(path, self.to_bytes())
 
     @classmethod
     def load(cls, path: Path) -> TextClassifier:
@@ -98,6 +131,6 @@ class TextClassifier(nn.Module):
             metadata = stream.metadata()
             state = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118
         made = json.loads(metadata["scalekit"])
-        model = cls(made["categories"], width=made["width"])
+        model = cls(made["categories"], width=made["width"], depth=made["depth"])
         model.load_state_dict(state)
         return model

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scalekit.govern.depth import DepthMap, depth_map
-from scalekit.govern.leaves import Leaf, find_leaves
-from scalekit.govern.manifest import Manifest
+from scalekit.govern.depths import DepthMap, depth_map
+from scalekit.govern.leaves import Leaf, draw_projections, find_leaves
+from scalekit.govern.delivered import Manifest
 from scalekit.govern.routes import APPLIED, RAW, SKETCH, Site, Terms, broadcast
 from scalekit.govern.strength import EntropyBudget
 
@@ -80,35 +80,27 @@ class Governor:
         self._early_stop = early_stop and not self.account
         self._in_order: bool | None = None  # not known before the first forward
         self.harvests: list[Harvest] = []
-        self.preserve = False
+        self.preserve = self.tapped = False
+        self.hooks: list[Any] = []
         self._batch: Batch | None = None
         parameter = next(iter(model.parameters()))
         self.device = parameter.device
         self.kind = torch.promote_types(parameter.dtype, torch.float32)
         if sketch:
-            self._project(sketch, nonce)
+            draw_projections(self.leaves, sketch, nonce, self.device, self.kind)
         self.depth_index = torch.tensor([leaf.depth for leaf in self.leaves], device=self.device)
         self.reference = torch.zeros(len(self.leaves), device=self.device, dtype=self.kind)
         self.places: dict[str, list[int]] = {}  # module -> its leaves
         for leaf in self.leaves:
-            name = leaf.name if leaf.part is None else leaf.name.rpartition(".")[0]
-            self.places.setdefault(name, []).append(leaf.index)
+            place = leaf.path if leaf.part is not None else leaf.name
+            self.places.setdefault(place, []).append(leaf.index)
         modules = dict(model.named_modules(remove_duplicate=False))
         self._patched = [modules[name] for name in self._routes]
         for name in self._routes:
             self._lay(name, modules[name])
         for leaf in self.leaves:
-            if leaf.name not in modules and leaf.part is None:
+            if leaf.kind == "broadcast":
                 self._lay_broadcast(leaf)
-
-    def _project(self, k: int, nonce: bytes) -> None:
-        owners: dict[int, Leaf] = {}
-        for leaf in self.leaves:
-            leaf.project(k, nonce, self.device, self.kind)
-            weight = dict(leaf.module.named_parameters())[leaf.parameters[0]]
-            other = owners.setdefault(id(weight), leaf)
-            if other is not leaf and other.module is not leaf.module:
-                leaf.share(other)
 
     @property
     def terms(self) -> Terms:
@@ -180,9 +172,11 @@ class Governor:
         batch.deepest = max(batch.deepest, depth)
 
     def release(self) -> None:
-        """Take the routes out of the model again; its weights stay as they are."""
+        """Take routes and taps out of the model again; its weights stay as they are."""
         for module in self._patched:
             module.__dict__.pop("forward", None)
+        for hook in self.hooks:
+            hook.remove()
 
     def masks(self, profiles: Any, *, soft: float = 0.0) -> Tensor:
         """Return the masks [B, L] of depth *profiles* [B, 2]."""
@@ -291,8 +285,8 @@ class Governor:
                 if self.account
                 else None,
                 self._limit(leaf.index),
-                leaf.left,
-                leaf.right,
+                leaf.projection.left if leaf.projection is not None else None,
+                leaf.projection.right if leaf.projection is not None else None,
                 rows[leaf.depth],
                 reach[leaf.depth],
             )

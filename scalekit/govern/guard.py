@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import distributed
+from torch import Tensor, distributed
 
 from scalekit.govern.budget import effective_contributors
 from scalekit.govern.governor import GovernError, Governor, Harvest
@@ -92,6 +91,10 @@ class Guard:
         for handle in self._handles:
             handle.remove()
 
+    def forget(self) -> None:
+        """Take the weights as they are now for known: after going back to a checkpoint."""
+        self._print = None
+
     def _before(self, *_: Any) -> None:
         governor = self.governor
         if governor.open is not None:
@@ -151,7 +154,9 @@ class Guard:
             if leaf.tied is None:
                 rows.append(leaf.sketch(grads))
             else:
-                rows[leaf.tied] = rows[leaf.tied] + leaf.turn(leaf.sketch([None, *grads[1:]]))
+                rows[leaf.tied] = rows[leaf.tied] + leaf.projection.turn(
+                    leaf.sketch([None, *grads[1:]])
+                )
                 rows.append(torch.zeros_like(rows[-1]))
         return torch.stack(rows)
 
@@ -165,7 +170,7 @@ class Guard:
             distributed.all_reduce(size)
         for leaf in self.governor.leaves:
             if leaf.tied is not None:
-                wanted[leaf.tied] += leaf.turn(wanted[leaf.index])
+                wanted[leaf.tied] += leaf.projection.turn(wanted[leaf.index])
                 size[leaf.tied] += size[leaf.index]
                 wanted[leaf.index] = 0
         return wanted, size

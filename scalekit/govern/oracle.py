@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from scalekit.display import View, block, note, table
-from scalekit.govern.depth import DepthMap, depth_map
+from scalekit.govern.depths import DepthMap, depth_map
 from scalekit.govern.governor import GovernError, Governor, govern
 from scalekit.govern.routes import RAW
 
@@ -64,7 +64,7 @@ def _one(batch: Any, i: int, examples: int) -> Any:
         return {k: _one(v, i, examples) for k, v in batch.items()}
     if isinstance(batch, tuple):
         return tuple(_one(v, i, examples) for v in batch)
-    sized = isinstance(batch, Tensor) and batch.dim() > 0 or isinstance(batch, list)
+    sized = (isinstance(batch, Tensor) and batch.dim() > 0) or isinstance(batch, list)
     return batch[i : i + 1] if sized and len(batch) == examples else batch
 
 

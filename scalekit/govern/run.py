@@ -1,167 +1,454 @@
-"""A training run whose every update passes a governor and leaves a record."""
+"""A governed run: stepped, recorded, resumable, sealed over its released weights."""
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor, nn
 
-from scalekit.display import View, block, note, table
+from scalekit.display import View, block, counted, note, table
 from scalekit.figures import figure
-from scalekit.frames import ids_unique, require, to_polars
-from scalekit.govern.classifier import TextClassifier
+from scalekit.govern.depths import DepthMap
+from scalekit.govern.governor import GovernError, Harvest, govern
+from scalekit.govern.guard import Guard, Update
+from scalekit.govern.delivered import Manifest
+from scalekit.govern.oracle import Verification, verify
+from scalekit.govern.readout import Readout, cross_entropy
+from scalekit.govern.runrecord import Recorder
+from scalekit.govern.runrecord.recorder import Checkpoint
+from scalekit.govern.representation import ranks
+from scalekit.govern.step_report import StepReport
+from scalekit.govern.strength import EntropyBudget
+from scalekit.govern.training_state import pack_optimizer, unpack_optimizer
+from scalekit.signing import Signer
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Governor", "Plain", "Run", "fit"]
+__all__ = ["Examples", "GovernedRun", "Settings"]
 
-RECORD = {"update": pl.Int64, "epoch": pl.Int64, "item_id": pl.String, "loss": pl.Float64}
-
-
-class Governor(Protocol):
-    """Stands between the losses of a batch and the weights.
-
-    A run calls, for each update and in this order, :meth:`combine` (before the backward pass),
-    :meth:`allow` (after it: gradients may be changed, or the update refused by an exception) and,
-    once the optimizer has stepped, :meth:`updated`.
-    """
-
-    def combine(self, losses: Tensor, item_ids: Sequence[str]) -> Tensor:
-        """Return the scalar to go backward from; *losses* has one entry for each example."""
-        ...
-
-    def allow(self, model: nn.Module, item_ids: Sequence[str]) -> None:
-        """Look at the gradients of *model* before the step."""
-        ...
-
-    def updated(self, model: nn.Module, item_ids: Sequence[str]) -> None:
-        """Look at the weights of *model* after the step."""
-        ...
-
-
-class Plain:
-    """The governor that governs nothing: the mean loss, every gradient as it is."""
-
-    def combine(self, losses: Tensor, item_ids: Sequence[str]) -> Tensor:
-        """Return the mean loss."""
-        return losses.mean()
-
-    def allow(self, model: nn.Module, item_ids: Sequence[str]) -> None:
-        """Allow every update."""
-
-    def updated(self, model: nn.Module, item_ids: Sequence[str]) -> None:
-        """Look at nothing."""
+Forward = Callable[[nn.Module, Sequence[int]], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
-class Run(View):
-    """A finished run: the model, and one row of the record for each update and example in it."""
+class Examples:
+    """What is trained on: ids, and the texts and labels that the manifest's digests are of."""
 
-    model: TextClassifier
-    record: pl.DataFrame
-
-    @property
-    def table(self) -> pl.DataFrame:
-        """Mean loss of each epoch."""
-        epochs = self.record.group_by("epoch", maintain_order=True)
-        return epochs.agg(pl.col("loss").mean(), pl.col("update").n_unique().alias("updates"))
-
-    def plot(self) -> go.Figure:
-        """Return the loss by epoch."""
-        import plotly.graph_objects as go
-
-        rows = self.table
-        drawn = figure("Training loss", x="epoch", y="mean loss")
-        losses = [round(v, 4) for v in rows["loss"]]
-        line = go.Scatter(x=rows["epoch"].to_list(), y=losses, mode="lines+markers", name="loss")
-        return drawn.add_trace(line)
-
-    def hardest(self, n: int = 10) -> pl.DataFrame:
-        """Return the examples of highest loss in the last epoch: worth a second look."""
-        last = self.record.filter(pl.col("epoch") == pl.col("epoch").max())
-        return (
-            last.select("item_id", "loss").sort("loss", "item_id", descending=[True, False]).head(n)
-        )
-
-    def to_html(self) -> str:
-        """Show what was trained and how the loss went."""
-        examples = self.record["item_id"].n_unique()
-        updates = self.record["update"].n_unique()
-        said = f"{examples:,} examples, {updates:,} updates, each recorded."
-        rows = self.table
-        ends = pl.concat([rows.head(1), rows.tail(1)]).unique(maintain_order=True)
-        return block("Training run", note(said), table(ends))
+    ids: Sequence[str]
+    texts: Sequence[str]
+    labels: Sequence[str]
 
 
-def fit(
-    examples: Any,
-    categories: Sequence[str],
-    *,
-    governor: Governor | None = None,
-    epochs: int = 12,
-    batch: int = 32,
-    rate: float = 2e-3,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> Run:
-    """Train a :class:`~scalekit.govern.classifier.TextClassifier`.
+@dataclass(frozen=True)
+class Settings:
+    """How a run goes.
+
+    ``routing``: masks and depth-conditioned loss by profile; off, every example teaches every depth
+    (the control). ``checkpoint_every``: updates between checkpoints. ``sketch``: numbers of the
+    projection, a power of two. ``ledger``: keep a row for each update and example; off, the record has
+    constant size.
+    """
+
+    epochs: int = 12
+    batch: int = 32
+    seed: int = 0
+    routing: bool = True
+    sketch: int = 64
+    ledger: bool = True
+    checkpoint_every: int = 50
+    freeze_masked: bool = False
+
+
+class GovernedRun(View):
+    """Trains a model on the examples of a manifest, one accounted update at a time.
 
     Parameters
     ----------
+    model, optimizer
+        Any module with supported leaves, any optimizer over its parameters. A run verifies the model
+        against the per-example oracle before it starts.
     examples
-        ``item_id, text, category``.
-    categories
-        All categories, in the order of the model's output.
-    governor
-        Decides what each example may change; by default nothing is governed.
-    epochs, batch, rate, seed
-        Passes over the examples, examples in an update, learning rate of AdamW, seed of weights,
-        order and dropout.
-    progress
-        Called as ``progress(done, total)`` after each epoch.
+        All of them in the manifest, unaltered.
+    forward
+        From model and the numbers of examples to their logits and targets.
+    folder
+        Of the record; a run that was stopped goes on from its last checkpoint.
+    nonce
+        Secret of the projection, revealed at the seal.
+    read
+        From a hidden state to logits, for the depth-conditioned loss; by default ``model.read``.
 
     Raises
     ------
-    FrameError
-        When a column is missing or an id repeats.
-    ValueError
-        When there is nothing to train on, or an example has an unknown category.
+    ManifestError
+        When an example is not in the manifest, or was altered.
+    GovernError, RouteError
+        When the model can't be governed exactly.
     """
-    table = require(to_polars(examples, "examples"), ("item_id", "text", "category"), "examples")
-    table = ids_unique(table, "item_id", "examples").sort("item_id")
-    unknown = sorted(set(table["category"]) - set(categories), key=str)
-    if table.is_empty() or unknown:
-        why = f"unknown categories: {', '.join(map(str, unknown))}" if unknown else "no examples"
-        raise ValueError(f"nothing was trained; {why}")
-    governor = governor or Plain()
-    model = TextClassifier(categories, seed=seed)
-    ids, texts = table["item_id"].to_list(), table["text"].to_list()
-    target = torch.tensor([categories.index(c) for c in table["category"]])
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
-    rows: list[tuple[int, int, str, float]] = []
-    update = 0
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for epoch in range(1, epochs + 1):
-            model.train()
-            for chosen in torch.split(torch.randperm(len(ids)), batch):
-                update += 1
-                named = [ids[i] for i in chosen.tolist()]
-                losses = nn.functional.cross_entropy(
-                    model([texts[i] for i in chosen.tolist()]), target[chosen], reduction="none"
-                )
-                optimizer.zero_grad()
-                governor.combine(losses, named).backward()  # type: ignore[no-untyped-call]
-                governor.allow(model, named)
-                optimizer.step()
-                governor.updated(model, named)
-                found = zip(named, losses.tolist(), strict=True)
-                rows += [(update, epoch, item, loss) for item, loss in found]
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        examples: Examples,
+        forward: Forward,
+        *,
+        manifest: Manifest,
+        folder: Path,
+        nonce: bytes,
+        settings: Settings | None = None,
+        budget: EntropyBudget | None = None,
+        depths: DepthMap | None = None,
+        read: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.model, self.optimizer, self.examples = model, optimizer, examples
+        self.settings = settings or Settings()
+        self.folder, self._forward, self._nonce = folder, forward, nonce
+        self.manifest = manifest.select(examples.ids)
+        self.manifest.check(examples.ids, examples.texts, examples.labels)
+        self.rows = self.manifest.rows(examples.ids)
+        self.verified = self._verify(depths)
+        self.governor = govern(
+            model, depths=depths, manifest=self.manifest, budget=budget,
+            sketch=self.settings.sketch, nonce=nonce, freeze_masked=self.settings.freeze_masked,
+        )  # fmt: skip
+        self.budget = budget
+        routed = self.manifest.profiles[self.rows]
+        self.profiles = routed if self.settings.routing else np.tile([0.0, 1.0], (len(routed), 1))
+        self._tops = self.governor.depths.top(self.profiles)
+        self._readout = Readout(self.governor, read or model.read)  # type: ignore[arg-type]
+        self.guard = Guard(self.governor, optimizer, self._account)
+        self.update = 0
+        self._reports: list[StepReport] = []
+        self._last: tuple[Update, list[float | None]] | None = None
+        self._ranks: list[float | None] = []
+        self.snapshots: tuple[int, ...] = ()
+        self.recorder = self._open()
+
+    # --- what the stepper sees ------------------------------------------------------------------
+
+    @property
+    def depths(self) -> tuple[str, ...]:
+        """Names of the depth groups, input side first."""
+        return self.governor.depths.names
+
+    @property
+    def total(self) -> int:
+        """Updates planned."""
+        return self.settings.epochs * -(-len(self.examples.ids) // self.settings.batch)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all planned updates are done."""
+        return self.update >= self.total
+
+    def history(self) -> tuple[StepReport, ...]:
+        """Return the reports of the updates that stand, of this process."""
+        return tuple(self._reports)
+
+    def step(self) -> StepReport:
+        """Do one update and return its report.
+
+        Raises
+        ------
+        GovernError
+            When the run is finished, or the update is not accounted for; nothing is updated then.
+        """
+        if self.finished:
+            raise GovernError(f"the run is finished: {counted(self.total, 'update')} done")
+        start = time.perf_counter()
+        chosen = self._chosen()
+        ids = [self.examples.ids[i] for i in chosen]
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.governor.batch(
+            ids,
+            texts=[self.examples.texts[i] for i in chosen],
+            labels=[self.examples.labels[i] for i in chosen],
+            profiles=self.profiles[chosen],
+        ) as batch:
+            logits, target = self._forward(self.model, chosen)
+            losses = batch.observe(self._readout(logits, target))
+            self._ranks = ranks(self.governor)
+            losses.mean().backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        report = self._report(chosen, losses.detach(), time.perf_counter() - start)
+        self._reports.append(report)
+        if self.update % self.settings.checkpoint_every == 0 or self.finished:
+            self._checkpoint()
+        return report
+
+    def run(self, progress: Callable[[int, int], None] | None = None) -> GovernedRun:
+        """Do all updates that are left, calling ``progress(done, total)`` after each."""
+        while not self.finished:
+            self.step()
             if progress is not None:
-                progress(epoch, epochs)
-    return Run(model, pl.DataFrame(rows, schema=RECORD, orient="row"))
+                progress(self.update, self.total)
+        return self
+
+    def snapshot(self) -> int:
+        """Keep the present state, to go back to; return the update it is of."""
+        self._checkpoint()
+        self.snapshots = tuple(sorted({*self.snapshots, self.update}))
+        return self.update
+
+    def back(self) -> int:
+        """Go back to the newest snapshot before the present update; return the update it is of.
+
+        The record keeps what happened after it, as superseded.
+
+        Raises
+        ------
+        GovernError
+            When there is none.
+        """
+        before = [u for u in self.snapshots if u < self.update]
+        if not before:
+            raise GovernError("there is no snapshot before this update")
+        self._restore(self.recorder.go_back(before[-1]))
+        self._reports = [r for r in self._reports if r.update <= self.update]
+        self.snapshots = tuple(u for u in self.snapshots if u <= self.update)
+        return self.update
+
+    # --- the order of the examples --------------------------------------------------------------
+
+    def _chosen(self) -> list[int]:
+        """Return the examples of the next update: a new order each epoch, drawn from the seed."""
+        size, count = self.settings.batch, len(self.examples.ids)
+        per_epoch = -(-count // size)
+        epoch, place = divmod(self.update, per_epoch)
+        drawn = np.random.default_rng((self.settings.seed, epoch)).permutation(count)
+        return [int(i) for i in drawn[place * size : (place + 1) * size]]
+
+    # --- accounts -------------------------------------------------------------------------------
+
+    def _account(self, update: Update) -> None:
+        self.update += 1
+        self._last = (update, self._ranks)
+        rank = [float("nan") if r is None else r for r in self._ranks]
+        totals = {
+            "rate": update.rate, "factor": update.factor, "drift": update.drift,
+            "residual": _array(update.residual), "effective": _array(update.effective),
+            "ceiling": _array(update.ceiling), "capped": _array(update.capped),
+            "active": _array(update.active), "rank": np.array(rank),
+            "fingerprint": _array(update.fingerprint).reshape(-1),
+        }  # fmt: skip
+        self.recorder.update(self.update, [self._columns(h) for h in update.harvests], totals)
+
+    def _columns(self, harvest: Harvest) -> dict[str, np.ndarray[Any, Any]]:
+        count = len(harvest.examples)
+        losses = harvest.losses
+        return {
+            "example": self.manifest.rows(harvest.examples),
+            "loss": _array(losses) if losses is not None else np.full(count, np.nan),
+            "mask": _array(harvest.mask),
+            "raw_norm": _array(harvest.raw),
+            "applied_norm": _array(harvest.applied),
+            "sketch": _array(harvest.sketch).astype(np.float32),
+        }
+
+    def _report(self, chosen: Sequence[int], losses: Tensor, seconds: float) -> StepReport:
+        assert self._last is not None
+        update, rank = self._last
+        tops, own = self._tops[chosen], _array(losses)
+        means = [
+            float(own[tops == d].mean()) if (tops == d).any() else None
+            for d in range(len(self.depths))
+        ]
+        applied = np.concatenate([_array(h.applied) for h in update.harvests])
+        capped = update.capped / update.active.clamp_min(1)
+        return StepReport(
+            self.update, float(own.mean()), tuple(means),
+            tuple(self.examples.ids[i] for i in chosen),
+            tuple(tuple(float(v) for v in row) for row in applied),
+            tuple(float(v) for v in update.effective), tuple(float(v) for v in capped),
+            tuple(rank), seconds,
+        )  # fmt: skip
+
+    # --- disk -----------------------------------------------------------------------------------
+
+    def _verify(self, depths: DepthMap | None) -> Verification:
+        few = list(range(min(4, len(self.examples.ids))))
+
+        def loss(model: nn.Module, chosen: list[int]) -> Tensor:
+            return cross_entropy(*self._forward(model, chosen)).mean()
+
+        return verify(self.model, loss, few, depths=depths, examples=len(few))
+
+    def _open(self) -> Recorder:
+        from scalekit.govern.runrecord.recorder import HEADER
+
+        if (self.folder / HEADER).is_file():
+            recorder = Recorder.resume(self.folder)
+            self._matches(recorder.header)
+            if recorder.state is None:
+                raise GovernError(
+                    f"{self.folder}: the run stopped before its first checkpoint; remove the folder "
+                    "and start again"
+                )
+            self._restore(recorder.state)
+            return recorder
+        about = {
+            "manifest": self.manifest.digest,
+            "leaves": [leaf.described() for leaf in self.governor.leaves],
+            "settings": vars(self.settings),
+            "budget": vars(self.budget) if self.budget is not None else None,
+            "noise": self.manifest.about["noise"],
+        }
+        recorder = Recorder.create(
+            self.folder, self.manifest.table, self.depths, sketch=self.settings.sketch,
+            commitment=self._commitment, about=about, ledger=self.settings.ledger,
+            seed=self.settings.seed,
+        )  # fmt: skip
+        self.recorder = recorder
+        torch.manual_seed(self.settings.seed)
+        self.snapshot()
+        return recorder
+
+    @property
+    def _commitment(self) -> str:
+        return hashlib.sha256(self._nonce).hexdigest()
+
+    def _matches(self, header: dict[str, Any]) -> None:
+        here = {"manifest": self.manifest.digest, "commitment": self._commitment}
+        for name, value in {**here, "settings": vars(self.settings)}.items():
+            if header[name] != value:
+                raise GovernError(
+                    f"{self.folder}: the run that stopped here had another {name}; use the same, or "
+                    "another folder"
+                )
+
+    def _checkpoint(self) -> Checkpoint:
+        weights = {k: v.detach().contiguous() for k, v in self.model.state_dict().items()}
+        optimizer, rest = pack_optimizer(self.optimizer)
+        state = {"generator": torch.get_rng_state(), "reference": self.governor.reference}
+        if torch.cuda.is_available():
+            state["cuda"] = torch.cuda.get_rng_state()
+        tensors = {"model": _untied(weights), "optimizer": optimizer, "state": state}
+        made = self.recorder.checkpoint(
+            self.update, tensors, {"optimizer": rest, "snapshots": [*self.snapshots]}
+        )
+        newest = [u for u in self._kept if u < self.update][-1:]
+        self._kept = sorted({*self.snapshots, *newest, self.update})
+        self.recorder.forget(self._kept)
+        return made
+
+    _kept: Sequence[int] = ()
+
+    def _restore(self, state: Checkpoint) -> None:
+        self.model.load_state_dict(state.tensors("model"), strict=False)
+        unpack_optimizer(self.optimizer, state.tensors("optimizer"), state.info["optimizer"])
+        kept = state.tensors("state")
+        torch.set_rng_state(kept["generator"])
+        if "cuda" in kept and torch.cuda.is_available():
+            torch.cuda.set_rng_state(kept["cuda"])
+        self.governor.reference = kept["reference"].to(self.governor.device)
+        self.governor.harvests.clear()
+        self.guard.forget()
+        self.update = state.update
+        self.snapshots = tuple(sorted({*state.info["snapshots"], state.update}))
+        self._kept = self.snapshots
+
+    def seal(self, signer: Signer, weights: bytes) -> dict[str, Any]:
+        """Release *weights* (the model as a safetensors file), reveal the nonce, sign, close.
+
+        Raises
+        ------
+        GovernError
+            When the run is not finished.
+        """
+        if not self.finished:
+            raise GovernError(f"only {self.update} of {counted(self.total, 'update')} are done")
+        about = {
+            "manifest": self.manifest.digest, "updates": self.update,
+            "examples": len(self.examples.ids),
+        }  # fmt: skip
+        said = self.recorder.seal(weights, nonce=self._nonce, signer=signer, about=about)
+        self.close()
+        return said
+
+    def close(self) -> None:
+        """Take the governor out of the model and give the record's files back."""
+        self.guard.remove()
+        self.governor.release()
+        self.recorder.close()
+
+    # --- views ----------------------------------------------------------------------------------
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """Loss, effective contributors and rank of the updates of this process."""
+        rows = [
+            {
+                "update": r.update,
+                "loss": r.loss,
+                "effective": min(r.effective),
+                "seconds": r.seconds,
+            }
+            for r in self._reports
+        ]
+        return pl.DataFrame(rows)
+
+    def plot(self) -> go.Figure:
+        """Return the loss by update, and by the depth that the examples are routed to."""
+        import plotly.graph_objects as go
+
+        drawn = figure("Training loss by depth", x="update", y="mean loss of the batch")
+        lines = {"all": [r.loss for r in self._reports]}
+        for depth, name in enumerate(self.depths):
+            own = [r.losses[depth] for r in self._reports]
+            if any(v is not None for v in own):
+                lines[f"to {name}"] = own  # type: ignore[assignment]
+        for name, values in lines.items():
+            points = [
+                (r.update, v) for r, v in zip(self._reports, values, strict=True) if v is not None
+            ]
+            smooth = _smooth([v for _, v in points])
+            drawn.add_trace(go.Scatter(x=[u for u, _ in points], y=smooth, mode="lines", name=name))
+        return drawn
+
+    def to_html(self) -> str:
+        """Show where the run stands."""
+        said = f"{self.update:,} of {counted(self.total, 'update')}, {len(self.examples.ids):,} examples."
+        exact = f"Exact against one backward for each example to {self.verified.worst:.0e}."
+        limits = "monitored" if self.budget is None or not self.budget.enforced else "enforced"
+        routed = "by depth profile" if self.settings.routing else "off (control)"
+        ends = (
+            pl.concat([self.table.head(1), self.table.tail(1)]) if self._reports else pl.DataFrame()
+        )
+        return block(
+            "Governed run", note(said), note(f"Routing {routed}; entropy budget {limits}. {exact}"),
+            table(ends),
+        )  # fmt: skip
+
+
+def _array(values: Any) -> np.ndarray[Any, Any]:
+    found: np.ndarray[Any, Any] = values.detach().cpu().numpy()
+    return found
+
+
+def _untied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Keep one name of each shared tensor, as safetensors asks."""
+    seen: set[int] = set()
+    kept = {}
+    for name, value in weights.items():
+        if value.data_ptr() not in seen or value.numel() == 0:
+            kept[name] = value
+        seen.add(value.data_ptr())
+    return kept
+
+
+def _smooth(values: Sequence[float], weight: float = 0.8) -> list[float]:
+    """Return the exponential mean, rounded: what a plot needs."""
+    out: list[float] = []
+    for value in values:
+        out.append(round(value if not out else weight * out[-1] + (1 - weight) * value, 4))
+    return out

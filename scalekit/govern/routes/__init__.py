@@ -16,8 +16,17 @@ from scalekit.govern.routes.linear import linear
 from scalekit.govern.routes.normalisation import group_norm, layer_norm, rms_norm
 
 __all__ = [
-    "APPLIED", "RAW", "SKETCH", "PARTS", "Route", "RouteError", "Site", "Terms", "broadcast",
-    "register_route", "route_of",
+    "APPLIED",
+    "PARTS",
+    "RAW",
+    "SKETCH",
+    "Route",
+    "RouteError",
+    "Site",
+    "Terms",
+    "broadcast",
+    "register_route",
+    "route_of",
 ]  # fmt: skip
 
 Route = Callable[..., Any]

@@ -16,12 +16,12 @@ from torch import Tensor
 from scalekit.govern.budget import ceiling
 
 __all__ = [
-    "RAW",
     "APPLIED",
+    "RAW",
     "SKETCH",
+    "RouteError",
     "Site",
     "Terms",
-    "RouteError",
     "by_example",
     "coefficients",
     "entry",

@@ -1,0 +1,71 @@
+"""The running store: one sum of sketches for each example and depth, whatever the number of updates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["RunningStore"]
+
+Array = np.ndarray[Any, Any]
+LEVELS = 127
+
+
+class RunningStore:
+    """Sums of applied, rate-weighted gradient sketches; and the sketches' second moments.
+
+    ``sums`` int8 [N, L, k] with ``scale`` float32 [N, L]; ``moments`` float32 [L, k, k], the sum of
+    outer products of applied sketches, ``count`` of them. Sums are rounded stochastically after each
+    addition, so that their expectation is exact; the draws depend on *seed* and the update alone.
+    """
+
+    def __init__(self, examples: int, depths: int, k: int, *, seed: int = 0) -> None:
+        self.sums = np.zeros((examples, depths, k), np.int8)
+        self.scale = np.zeros((examples, depths), np.float32)
+        self.moments = np.zeros((depths, k, k), np.float32)
+        self.count = np.zeros(1, np.int64)
+        self._seed = seed
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that grow with the examples."""
+        return self.sums.nbytes + self.scale.nbytes
+
+    def add(self, rows: Array, sketches: Array, rate: float, *, update: int) -> None:
+        """Add *rate* times the applied sketches [B, L, k] to the sums of *rows* [B]."""
+        flat = sketches.transpose(1, 0, 2)
+        self.moments += flat.transpose(0, 2, 1) @ flat
+        self.count += len(rows)
+        found, place = np.unique(rows, return_inverse=True)
+        added = rate * sketches
+        if len(found) < len(rows):
+            added = np.zeros((len(found), *sketches.shape[1:]), np.float32)
+            np.add.at(added, place, rate * sketches)
+        else:
+            found = rows
+        total = self.sums[found] * self.scale[found][:, :, None] + added
+        scale = np.abs(total).max(2) / LEVELS
+        units = total / np.where(scale > 0, scale, 1)[:, :, None]
+        drawn = np.random.default_rng((self._seed, update)).random(units.shape, np.float32)
+        self.sums[found] = np.clip(np.floor(units + drawn), -LEVELS, LEVELS).astype(np.int8)
+        self.scale[found] = scale
+
+    def of(self, rows: Array) -> Array:
+        """Return the sums of *rows*, float32 [B, L, k]."""
+        out: Array = self.sums[rows] * self.scale[rows][:, :, None]
+        return out
+
+    def tensors(self) -> dict[str, Array]:
+        """Return its state as arrays."""
+        return {
+            "sums": self.sums, "scale": self.scale, "moments": self.moments, "count": self.count,
+        }  # fmt: skip
+
+    @classmethod
+    def restore(cls, tensors: dict[str, Array], *, seed: int = 0) -> RunningStore:
+        """Return the store whose :meth:`tensors` were kept."""
+        store = cls(*tensors["sums"].shape, seed=seed)
+        for name, value in tensors.items():
+            setattr(store, name, np.array(value))
+        return store
