@@ -137,6 +137,7 @@ def run(folder: Annotated[Path, typer.Argument(help="A folder of notebooks.")]) 
 
 
 ProjectPath = Annotated[Path, typer.Argument(help="The project's folder.")]
+ProjectOrRun = Annotated[Path, typer.Argument(help="A project's folder, or that of a run.")]
 
 
 def _project(folder: Path) -> Any:
@@ -171,7 +172,7 @@ def status(
 @app.command()
 @_plain_errors
 def verify(
-    project: ProjectPath,
+    project: ProjectOrRun,
     against: Annotated[
         Path | None, typer.Option(help="A report.json kept elsewhere, with signed heads.")
     ] = None,
@@ -179,7 +180,13 @@ def verify(
         str | None, typer.Option(help="The signer's public key, in hex (default: your own).")
     ] = None,
 ) -> None:
-    """Check every journal's chain, against signed heads if there are any; exit 1 on a fault."""
+    """Check every journal's chain, or the record of one governed run; exit 1 on a fault.
+
+    A project's journals are checked against signed heads if there are any. A run's folder is checked
+    from its chain to its released weights: it closes, or the first break is named.
+    """
+    if (project / "run.json").is_file():
+        _verify_run(project, key)
     from scalekit.journal import verify as verify_journal
 
     found = _project(project)
@@ -203,6 +210,19 @@ def verify(
     raise typer.Exit(0 if sound else NOT_WELL)
 
 
+def _verify_run(folder: Path, key: str | None) -> None:
+    from scalekit.govern.verification import verify_folder
+
+    result = verify_folder(folder, [_public_key(key)])
+    shown = Table(title=f"Run {folder.name}: {'closed' if result else 'not closed'}")
+    for column in ("check", "holds", "what was found"):
+        shown.add_column(column)
+    for row in result.table.to_dicts():
+        shown.add_row(row["check"], "yes" if row["holds"] else "NO", row["what was found"])
+    out.print(shown)
+    raise typer.Exit(0 if result else NOT_WELL)
+
+
 def _heads(against: Path | None, key: str | None) -> tuple[dict[str, Any], tuple[bytes, ...]]:
     if against is None:
         return {}, ()
@@ -218,8 +238,7 @@ def _heads(against: Path | None, key: str | None) -> tuple[dict[str, Any], tuple
 
 
 def _public_key(key: str | None) -> bytes:
-    from scalekit.project.reporting import SIGNER
-    from scalekit.signing import Signer, keys_folder
+    from scalekit.signing import SIGNER, Signer, keys_folder
 
     if key is None:
         if not (keys_folder() / f"{SIGNER}.pem").is_file():

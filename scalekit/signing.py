@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 __all__ = [
+    "SIGNER",
     "KeyFileError",
     "SignatureError",
     "Signer",
@@ -31,6 +32,9 @@ __all__ = [
     "private_file",
     "public_key_id",
 ]
+
+SIGNER = "scalekit"
+"""Name of the user's own signing key."""
 
 DIGEST_RECIPE = "sk1:sha256:"
 

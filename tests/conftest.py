@@ -118,7 +118,8 @@ def labelled(tmp_path: Path, _labelled_folder: Path) -> Any:
 
 @pytest.fixture
 def sealed(labelled: Any) -> Any:
-    """The sample project, decontaminated and sealed; the key lies in this test's keys."""
+    """The sample project, decontaminated, sealed and delivered; keys lie in this test's folder."""
     labelled.evaluate.decontaminate()
     labelled.evaluate.seal()
+    labelled.label.deliver()
     return labelled

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scalekit.govern.classifier import TextClassifier
     from scalekit.govern.depths import DepthError, DepthMap, depth_map
+    from scalekit.govern.finished import FinishedRun
     from scalekit.govern.governor import GovernError, Governor, govern
     from scalekit.govern.guard import Guard
     from scalekit.govern.delivered import Manifest, ManifestError
     from scalekit.govern.oracle import Verification, verify
+    from scalekit.govern.prov_export import prov_graph
+    from scalekit.govern.provenance import Explanation, Provenance, Taught, influence
     from scalekit.govern.readout import Readout
     from scalekit.govern.runrecord import Closed, RecordError, RunRecord, verify_run
     from scalekit.govern.representation import RepresentationFloor, effective_rank
@@ -22,6 +25,12 @@ if TYPE_CHECKING:
 
 # torch is loaded with the first name that needs it, not with the room.
 _WHERE = {
+    "FinishedRun": "finished",
+    "Explanation": "provenance",
+    "Provenance": "provenance",
+    "Taught": "provenance",
+    "influence": "provenance",
+    "prov_graph": "prov_export",
     "Closed": "runrecord",
     "depth_map": "depths",
     "DepthError": "depths",
@@ -51,6 +60,12 @@ _WHERE = {
 }
 
 __all__ = [
+    "FinishedRun",
+    "Explanation",
+    "Provenance",
+    "Taught",
+    "influence",
+    "prov_graph",
     "Closed",
     "DepthError",
     "DepthMap",

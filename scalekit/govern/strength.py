@@ -20,3 +20,13 @@ class EntropyBudget:
     phi: float = 0.03
     enforced: bool = True
     decay: float = 0.998
+
+    @classmethod
+    def from_noise(cls, noise: float | None) -> EntropyBudget:
+        """Return the budget for a measured label noise: the share of labels that are wrong.
+
+        Not measured, or none: it only monitors.
+        """
+        if not noise:
+            return cls(enforced=False)
+        return cls()

@@ -58,7 +58,8 @@ def _tap(governor: Governor, depth: int, _: nn.Module, __: Any, output: Any) -> 
             "axis, so that nothing can be read out there"
         )
     batch.taps[depth] = state
-    if batch.top is None or not bool((batch.top == depth).any()):
+    last = depth == governor.depths.body[-1]  # nothing deeper is there to be cut off
+    if last or batch.top is None or not bool((batch.top == depth).any()):
         return None
     onward = (batch.top != depth).view(-1, *[1] * (state.dim() - 1))
     cut = torch.where(onward, state, state.detach())

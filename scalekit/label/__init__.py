@@ -18,12 +18,14 @@ from scalekit.label.events import (
     read_events,
 )
 from scalekit.label.gate import gate
+from scalekit.label.noise import NoiseEstimate, dawid_skene, noise_estimate
 from scalekit.label.tables import check_labels, import_labels
 
 __all__ = [
     "Agreement",
     "LabelError",
     "LabelSession",
+    "NoiseEstimate",
     "against_given",
     "agreement",
     "bootstrap_alpha",
@@ -31,6 +33,7 @@ __all__ = [
     "check_labels",
     "check_name",
     "cohen_matrix",
+    "dawid_skene",
     "fleiss_kappa",
     "fold",
     "gate",
@@ -39,5 +42,6 @@ __all__ = [
     "krippendorff_alpha",
     "labels_of",
     "majority",
+    "noise_estimate",
     "read_events",
 ]

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from scalekit.frames import to_polars, write_atomically
-from scalekit.gates import Gate
+from scalekit.frames import require, to_polars, write_atomically
+from scalekit.gates import Gate, GateClosedError
 from scalekit.label import (
     Agreement,
     LabelError,
     LabelSession,
+    NoiseEstimate,
     against_given,
     agreement,
     check_name,
+    dawid_skene,
     gate,
     import_labels,
     labels_of,
     majority,
+    noise_estimate,
     read_events,
 )
+from scalekit.project.gatebook import standing
 from scalekit.project.stage import Stage
-from scalekit.signing import digest
+from scalekit.signing import SIGNER, Signer, digest, digest_file
+
+if TYPE_CHECKING:
+    from scalekit.govern import Manifest
 
 __all__ = ["Label"]
 
@@ -196,6 +203,116 @@ class Label(Stage):
     def against_given(self) -> pl.DataFrame:
         """Return items whose category at the source the annotators outvote."""
         return against_given(self.consensus(), self._project.audit.items())
+
+    def noise(self, gold: Any = None) -> NoiseEstimate:
+        """Return how many of the delivered labels are wrong: on *gold*, else from the votes.
+
+        *gold*: ``item_id, value``, known to be right.
+        """
+        return noise_estimate(self._counted(), self.consensus().drop_nulls("value"), gold)
+
+    def deliver(self, *, gold: Any = None, rubrics: Any = None) -> Manifest:
+        """Sign what may be trained on: labels, depth profiles, who gave them, how noisy they are.
+
+        Items whose votes are tied, and those that are sealed, are not in it. Written as
+        ``label/manifest.parquet`` and ``label/manifest.dsse.json``.
+
+        Parameters
+        ----------
+        gold
+            ``item_id, value``, known to be right, to measure the label noise on; without it the noise
+            is estimated from the votes.
+        rubrics
+            ``item_id, rubric``: the criterion of the spec that an item teaches, whose depth target
+            becomes its profile. Items that are not named, and all by default, may teach every depth
+            that any criterion targets.
+
+        Raises
+        ------
+        GateClosedError
+            When the Label gate or an earlier one is not passed.
+        LabelError
+            When a criterion is not in the spec, or an item not in use.
+        """
+        from scalekit.govern.delivered import Manifest
+
+        self.require_before()
+        state = standing(self._folder, self._project.stages)[self.name]
+        if state.state != "passed":
+            raise GateClosedError(f"Nothing can be delivered: {state.why()}")
+        examples = self._examples(rubrics)
+        noise = self.noise(gold)
+        low, high = noise.interval or (0.0, 1.0)
+        measured = {"source": noise.source, "n": str(noise.n)}
+        if noise.estimate is not None:
+            measured |= {
+                "estimate": f"{noise.estimate:.6f}",
+                "from": f"{low:.6f}",
+                "to": f"{high:.6f}",
+            }
+        spec = self._folder / "spec.yaml"
+        made = Manifest.write(
+            self._folder / "label",
+            examples,
+            noise=measured,
+            signer=Signer.load(SIGNER, outside=self._folder.root),
+            about={
+                "project": self._folder.name,
+                "spec": digest_file(spec),
+                "inputs": self.inputs(),
+            },
+        )
+        self._folder.append(LOG, "delivered", {"manifest": made.digest, "examples": len(examples)})
+        return made
+
+    def manifest(self) -> Manifest:
+        """Return what was delivered last, verified with the user's own key.
+
+        Raises
+        ------
+        ManifestError
+            When nothing was delivered, or it was changed since.
+        """
+        from scalekit.govern.delivered import Manifest
+
+        key = Signer.load(SIGNER, outside=self._folder.root).public
+        return Manifest.load(self._folder / "label", [key])
+
+    def _examples(self, rubrics: Any) -> pl.DataFrame:
+        """Return one row for each item that may be trained on, as a manifest has it."""
+        criteria = {c.name: c.interval for c in self._project.specify.spec.rubric}
+        low = min((a for a, _ in criteria.values()), default=0.0)
+        high = max((b for _, b in criteria.values()), default=1.0)
+        votes = (
+            self.consensus().drop_nulls("value").select("item_id", pl.col("value").alias("label"))
+        )
+        items = self._project.audit.items().filter(pl.col("text").str.len_chars() > 0)
+        chosen = {}
+        if rubrics is not None:
+            named = require(to_polars(rubrics, "rubrics"), ("item_id", "rubric"), "rubrics")
+            chosen = dict(named.select("item_id", "rubric").iter_rows())
+        unknown = sorted(set(chosen.values()) - set(criteria))
+        strangers = sorted(set(chosen) - set(self._project.audit.item_ids()))
+        if unknown or strangers:
+            raise LabelError(
+                f"no criterion {unknown[0]!r} in the spec; there are {', '.join(criteria)}"
+                if unknown
+                else f"item {strangers[0]!r} is not in use; rubrics may only name audited items"
+            )
+        who = (
+            self._counted().group_by("item_id").agg(pl.col("annotator").sort().alias("annotators"))
+        )
+        posterior = dawid_skene(self._counted()).rename({"value": "label"})
+        frame = items.select("item_id", "text", "batch_id").join(votes, on="item_id")
+        frame = frame.join(who, on="item_id").join(posterior, on=["item_id", "label"], how="left")
+        names = [chosen.get(i, "") for i in frame["item_id"]]
+        spans = [criteria.get(n, (low, high)) for n in names]
+        return frame.with_columns(
+            pl.Series("rubric", [n or "all" for n in names], dtype=pl.String),
+            pl.Series("low", [a for a, _ in spans], dtype=pl.Float64),
+            pl.Series("high", [b for _, b in spans], dtype=pl.Float64),
+            (1 - pl.col("posterior")).alias("noise"),
+        )
 
     def seconds(self) -> float:
         """Return the active seconds of all labels together, where known."""

@@ -15,14 +15,12 @@ from scalekit.frames import FrameError, write_atomically
 from scalekit.gates import GateClosedError
 from scalekit.journal import signed_head
 from scalekit.report import Report, Section, page, picture
-from scalekit.signing import Signer
+from scalekit.signing import SIGNER, Signer
 
 if TYPE_CHECKING:
     from scalekit.project.project import Project
 
-__all__ = ["SIGNER", "write_report"]
-
-SIGNER = "scalekit"
+__all__ = ["write_report"]
 
 
 def write_report(project: Project, path: Path) -> Report:
@@ -107,12 +105,14 @@ def _label(project: Project) -> list[str]:
 
 
 def _train(project: Project) -> list[str]:
-    record = project.train.record()
-    epochs = record.group_by("epoch", maintain_order=True).agg(pl.col("loss").mean())
-    ends = pl.concat([epochs.head(1), epochs.tail(1)]).unique(maintain_order=True)
-    mark = note(f"Weights: {project.train.digest()}")
-    said = note("Mean loss of the first and last epoch:")
-    return [project.train.to_html(), mark, said, table(ends)]
+    run = project.train.last()
+    closed = project.train.verify()
+    return [
+        run.to_html(),
+        picture(run.plot()),
+        closed.to_html(),
+        note(f"Weights: {project.train.digest()}"),
+    ]
 
 
 def _evaluate(project: Project) -> list[str]:

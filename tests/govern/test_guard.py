@@ -26,7 +26,9 @@ def governed(model: nn.Module, optimizer: Any = None, **options: Any) -> Any:
     return governor, made, Guard(governor, made, updates.append), updates
 
 
-def backward(governor: Any, loss: Any = next_token, batch: Any = None, profiles: Any = OPEN) -> None:
+def backward(
+    governor: Any, loss: Any = next_token, batch: Any = None, profiles: Any = OPEN
+) -> None:
     with governor.batch(NAMES, profiles=profiles):
         loss(governor.model, tokens() if batch is None else batch).backward()
 
@@ -63,7 +65,9 @@ def test_a_smuggled_gradient_is_refused_and_named(size: float, name: str) -> Non
     governor, optimizer, _, _ = governed(model)
     backward(governor)
     grad = dict(model.named_parameters())[name].grad
-    leaf = torch.cat([p.grad.flatten() for p in model.get_submodule(name.rpartition(".")[0]).parameters()])
+    leaf = torch.cat(
+        [p.grad.flatten() for p in model.get_submodule(name.rpartition(".")[0]).parameters()]
+    )
     noise = torch.randn(grad.shape, generator=torch.Generator().manual_seed(1))
     grad += size * leaf.norm() * noise / noise.norm()
     before = model.head.weight.clone()
@@ -88,7 +92,10 @@ def test_what_is_not_governed_is_refused() -> None:
         next_token(governor.model, tokens())
     with pytest.raises(GovernError, match="no governed batch"):
         optimizer.step()
-    with pytest.raises(GovernError, match="without a backward"), governor.batch(NAMES, profiles=OPEN):
+    with (
+        pytest.raises(GovernError, match="without a backward"),
+        governor.batch(NAMES, profiles=OPEN),
+    ):
         next_token(governor.model, tokens())
     backward(governor)
     optimizer.step()

@@ -1,0 +1,140 @@
+"""How many delivered labels are wrong: measured on gold, else estimated from the annotators' votes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from scalekit.display import View, block, note
+from scalekit.frames import require, to_polars
+from scalekit.intervals import wilson
+
+__all__ = ["NoiseEstimate", "dawid_skene", "noise_estimate"]
+
+LEAST_GOLD = 10
+
+
+def dawid_skene(labels: Any, *, smoothing: float = 0.5, iterations: int = 100) -> pl.DataFrame:
+    """Return the posterior of every value of every item: ``item_id, value, posterior``.
+
+    Expectation maximisation over annotators' confusion matrices (Dawid & Skene 1979, Applied
+    Statistics 28(1)), started from vote shares; *smoothing* is added to each count and twice to the
+    diagonal, so that an annotator of few labels is not taken for perfect or for useless.
+
+    Parameters
+    ----------
+    labels
+        ``item_id, annotator, value``; items may have any number of labels.
+
+    Raises
+    ------
+    FrameError
+        When a column is missing.
+    """
+    given = require(to_polars(labels, "labels"), ("item_id", "annotator", "value"), "labels")
+    given = given.drop_nulls(["item_id", "annotator", "value"])
+    schema = {"item_id": pl.String, "value": pl.String, "posterior": pl.Float64}
+    if given.is_empty():
+        return pl.DataFrame(schema=schema)
+    items, annotators, values = (sorted(set(given[c])) for c in ("item_id", "annotator", "value"))
+    places = [
+        given[c].replace_strict({n: i for i, n in enumerate(known)}).to_numpy()
+        for c, known in (("item_id", items), ("annotator", annotators), ("value", values))
+    ]
+    item, annotator, value = places
+    posterior = np.zeros((len(items), len(values)))
+    np.add.at(posterior, (item, value), 1.0)
+    posterior /= posterior.sum(1, keepdims=True)
+    prior = smoothing * (np.ones((len(values), len(values))) + np.eye(len(values)))
+    for _ in range(iterations):
+        confusion = np.tile(prior, (len(annotators), 1, 1))  # annotator, true, given
+        np.add.at(confusion.transpose(0, 2, 1), (annotator, value), posterior[item])
+        confusion /= confusion.sum(2, keepdims=True)
+        logs = np.tile(np.log(posterior.mean(0) + 1e-12), (len(items), 1))
+        np.add.at(logs, item, np.log(confusion[annotator, :, value]))
+        before, posterior = posterior, np.exp(logs - logs.max(1, keepdims=True))
+        posterior /= posterior.sum(1, keepdims=True)
+        if np.abs(posterior - before).max() < 1e-6:
+            break
+    rows = {
+        "item_id": np.repeat(items, len(values)),
+        "value": np.tile(values, len(items)),
+        "posterior": posterior.ravel(),
+    }
+    return pl.DataFrame(rows, schema=schema)
+
+
+@dataclass(frozen=True)
+class NoiseEstimate(View):
+    """The share of delivered labels that are wrong, with its 95 % interval; None: not measured."""
+
+    estimate: float | None
+    interval: tuple[float, float] | None
+    source: Literal["gold", "consensus", "none"]
+    n: int
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """The estimate as one row."""
+        low, high = self.interval or (None, None)
+        row = {
+            "label noise": self.estimate,
+            "from": low,
+            "to": high,
+            "source": self.source,
+            "n": self.n,
+        }
+        return pl.DataFrame([row])
+
+    def to_html(self) -> str:
+        """Show the estimate and where it comes from."""
+        if self.estimate is None:
+            said = "Not measured: no gold, and no item has two labels."
+        else:
+            how = "wrong on gold" if self.source == "gold" else "expected wrong from the votes"
+            said = f"{self.estimate:.1%} {how}, {self.n} items."
+        return block("Label noise", note(said))
+
+
+def noise_estimate(labels: Any, delivered: Any, gold: Any = None) -> NoiseEstimate:
+    """Return how many of the *delivered* labels (``item_id, value``) are wrong.
+
+    Parameters
+    ----------
+    labels
+        ``item_id, annotator, value``.
+    gold
+        ``item_id, value``, known to be right; with at least 10 delivered items in it, it decides. Else
+        the mean of 1 - posterior (Dawid & Skene) of what is delivered, on items with two labels or
+        more.
+
+    Raises
+    ------
+    FrameError
+        When a column is missing.
+    """
+    out = require(to_polars(delivered, "delivered"), ("item_id", "value"), "delivered")
+    if gold is not None:
+        known = require(to_polars(gold, "gold"), ("item_id", "value"), "gold")
+        both = out.join(known.select("item_id", pl.col("value").alias("gold")), on="item_id")
+        if len(both) >= LEAST_GOLD:
+            wrong = int((both["value"] != both["gold"]).sum())
+            return NoiseEstimate(wrong / len(both), wilson(wrong, len(both)), "gold", len(both))
+    given = require(to_polars(labels, "labels"), ("item_id", "annotator", "value"), "labels")
+    several = given.group_by("item_id").len().filter(pl.col("len") > 1)
+    found = (
+        dawid_skene(given)
+        .join(out.select("item_id", "value"), on=["item_id", "value"])
+        .join(several, on="item_id")
+    )
+    if found.is_empty():
+        return NoiseEstimate(None, None, "none", 0)
+    wrong = 1 - found["posterior"].to_numpy()
+    spread = 1.96 * float(wrong.std()) / len(wrong) ** 0.5
+    mean = float(wrong.mean())
+    return NoiseEstimate(
+        mean, (max(0.0, mean - spread), min(1.0, mean + spread)), "consensus", len(wrong)
+    )
