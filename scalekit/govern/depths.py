@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from scalekit.display import View, block, note, table
-from scalekit.figures import figure
+from scalekit.figures import INK, PALETTE, figure
+from scalekit.govern.layout import BODY, INPUT, OUTPUT, Drawn, Leaves, by_structure, leaves_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 __all__ = ["DepthError", "DepthGroup", "DepthMap", "depth_map"]
 
-INPUT, BODY, OUTPUT = "input", "body", "output"
-WRAPPERS = ("module.", "_orig_mod.")
-Override = Mapping[str, str | Sequence[str]] | Callable[[str], str]
+Override = Mapping[str, str | Sequence[str]] | Callable[[str], str | int]
+ENDS = (INPUT, OUTPUT)
+SLACK = 1e-6  # profiles arrive as float32
 
 
 class DepthError(ValueError):
-    """The depth groups of a model can't be made as asked; the message says why."""
+    """The depth groups of a model, or masks over them, can't be made as asked; it says why."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class DepthGroup:
     """Leaves that lie at one depth.
 
     ``kind`` is ``input`` or ``output`` (shared: open to every example) or ``body``; ``span`` is the
-    interval of relative depth in [0, 1] that a body group takes.
+    interval of relative depth in [0, 1] that a body group takes. ``parameters`` counts a tied
+    weight in the first group that uses it.
     """
 
     name: str
@@ -47,8 +51,8 @@ class DepthGroup:
 class DepthMap(View):
     """What sits at which depth, input side first.
 
-    ``bare`` names trainable parameters that belong to no leaf and so can't be governed; ``tied`` those
-    used by several leaves, each use at its own depth.
+    ``bare`` names trainable parameters that belong to no leaf and so can't be governed; ``tied``
+    those used by several leaves, each use at its own depth.
     """
 
     groups: tuple[DepthGroup, ...]
@@ -57,7 +61,7 @@ class DepthMap(View):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The groups' names."""
+        """The groups' names, [L]."""
         return tuple(g.name for g in self.groups)
 
     @property
@@ -65,35 +69,39 @@ class DepthMap(View):
         """The indices of the body groups."""
         return tuple(i for i, g in enumerate(self.groups) if g.kind == BODY)
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: i for i, g in enumerate(self.groups) for name in g.leaves}
+
     def of(self, leaf: str) -> int:
         """Return the index of the group that *leaf* is in; KeyError when it is in none."""
-        return {name: i for i, g in enumerate(self.groups) for name in g.leaves}[leaf]
+        return self._places[leaf]
 
     @property
     def table(self) -> pl.DataFrame:
         """One row for each group."""
-        return pl.DataFrame(
-            [
-                {
-                    "group": g.name,
-                    "relative depth": f"{g.span[0]:.2f} to {g.span[1]:.2f}"
-                    if g.kind == BODY
-                    else f"{g.kind}, shared",
-                    "leaves": len(g.leaves),
-                    "parameters": g.parameters,
-                    "what": ", ".join(g.leaves[:4]) + (" …" if len(g.leaves) > 4 else ""),
-                }
-                for g in self.groups
-            ]
-        )
+        rows = [
+            {
+                "group": g.name,
+                "relative depth": f"{g.span[0]:.2f} to {g.span[1]:.2f}"
+                if g.kind == BODY
+                else f"{g.kind}, shared",
+                "leaves": len(g.leaves),
+                "parameters": g.parameters,
+                "what": ", ".join(_within(leaf, g.name) for leaf in g.leaves),
+            }
+            for g in self.groups
+        ]
+        return pl.DataFrame(rows)
 
     def plot(self) -> go.Figure:
-        """Return the parameters by depth."""
+        """Return the parameters by depth; the shared groups are grey."""
         import plotly.graph_objects as go
 
         drawn = figure("Parameters by depth", x="depth group", y="parameters")
+        colours = [PALETTE[0] if g.kind == BODY else INK for g in self.groups]
         counts = [g.parameters for g in self.groups]
-        return drawn.add_trace(go.Bar(x=list(self.names), y=counts, name="parameters"))
+        return drawn.add_trace(go.Bar(x=list(self.names), y=counts, marker={"color": colours}))
 
     def to_html(self) -> str:
         """Show the map."""
@@ -101,110 +109,93 @@ class DepthMap(View):
         loose = f"Not governed, used outside a leaf: {', '.join(self.bare)}." if self.bare else ""
         shared = f"Tied, each use at its own depth: {', '.join(self.tied)}." if self.tied else ""
         notes = [note(part) for part in (said, loose, shared) if part]
-        return block("Depth map", *notes, table(self.table, limit=200))
+        return block("Depth map", *notes, table(self.table, limit=len(self.groups)))
 
-    def _covered(self, profiles: Any) -> np.ndarray[Any, Any]:
+    def _covered(self, profiles: ArrayLike) -> NDArray[np.bool_]:
         """Return which body groups each profile covers, bool [B, body groups]."""
-        wanted = np.asarray(profiles, dtype=float)
+        wanted = np.asarray(profiles, dtype=np.float64)
         if wanted.ndim != 2 or wanted.shape[1] != 2:
             raise DepthError(f"profiles must be intervals [B, 2], got shape {wanted.shape}")
         low, high = wanted[:, :1], wanted[:, 1:]
-        bad = np.flatnonzero(~((low >= 0) & (low < high) & (high <= 1)).ravel())
+        bad = np.flatnonzero(~((low >= 0) & (low < high) & (high <= 1)).ravel())  # NaN too
         if len(bad):
             raise DepthError(
                 f"profile {bad[0]} is {wanted[bad[0]].tolist()}; needed is 0 <= low < high <= 1"
             )
-        middles = np.array([np.mean(self.groups[i].span) for i in self.body])
-        found = (middles >= low - 1e-9) & (middles <= high + 1e-9)
-        nearest = np.abs(middles - (low + high) / 2).argmin(1)
-        empty = ~found.any(1)
-        found[empty, nearest[empty]] = True
+        middles = (np.arange(len(self.body)) + 0.5) / len(self.body)
+        found: NDArray[np.bool_] = (middles >= low - SLACK) & (middles <= high + SLACK)
+        empty = np.flatnonzero(~found.any(axis=1))
+        away = np.abs(middles - wanted[empty].mean(axis=1, keepdims=True))
+        # Rounded, so that of two groups equally near it is the shallower one.
+        found[empty, away.round(6).argmin(axis=1)] = True
         return found
 
-    def masks(self, profiles: Any, *, soft: float = 0.0) -> np.ndarray[Any, Any]:
+    def masks(self, profiles: ArrayLike, *, soft: float = 0.0) -> NDArray[np.float32]:
         """Return the masks of depth *profiles* [B, 2], float32 [B, groups].
 
         A body group is open (1) when its middle lies in the interval, or is the nearest to the
         interval's middle if none does; else its mask is *soft*. Shared groups are open.
+
+        Raises
+        ------
+        DepthError
+            When a profile is no interval within [0, 1], or *soft* lies outside [0, 1].
         """
-        out = np.ones((len(profiles), len(self.groups)), dtype=np.float32)
-        out[:, self.body] = np.where(self._covered(profiles), 1.0, soft)
+        if not 0 <= soft <= 1:
+            raise DepthError(f"soft is {soft}; a mask lies between 0 and 1")
+        covered = self._covered(profiles)
+        out = np.ones((len(covered), len(self.groups)), dtype=np.float32)
+        out[:, self.body] = np.where(covered, 1.0, soft)
         return out
 
-    def top(self, profiles: Any) -> np.ndarray[Any, Any]:
+    def top(self, profiles: ArrayLike) -> NDArray[np.int64]:
         """Return the index of the deepest body group that each profile covers, int [B]."""
         found = self._covered(profiles)
-        last = found.shape[1] - 1 - found[:, ::-1].argmax(1)
-        return np.array(self.body)[last]
+        last = found.shape[1] - 1 - found[:, ::-1].argmax(axis=1)
+        deepest: NDArray[np.int64] = np.array(self.body, dtype=np.int64)[last]
+        return deepest
+
+
+def _within(leaf: str, group: str) -> str:
+    """Return the name of a leaf as seen from the block *group*, or whole if it lies elsewhere."""
+    _, found, inside = f".{leaf}".partition(f".{group}.")
+    return inside if found else leaf
 
 
 def depth_map(model: nn.Module, override: Override | None = None) -> DepthMap:
     """Find the depth groups of *model* from how it is built.
 
-    The items of its ``nn.ModuleList`` or ``nn.Sequential`` containers are the body, in order (lists of
-    equal length side by side are zipped); what is registered before them is the input group, what
-    follows the output group. Inside an item nothing is split further.
+    The blocks of its lists are the body, in order of registration; what comes before them is the
+    input group, what follows the output group (the rules stand in ``layout.py``). Registration is
+    taken for the order of computation: for two parallel towers, give an override.
 
     Parameters
     ----------
     override
-        Group names in depth order, each with one or more glob patterns of leaf names; or a function
-        from a leaf's name to its group's, in order of first use. Groups called ``input`` and
-        ``output`` are shared.
+        Group names in depth order, each with one or more glob patterns of leaf names:
+        ``{"input": "embed*", "low": ["layers.0.*", "layers.1.*"], "output": "head"}``; or a
+        function from a leaf's name to its group: a name (in order of first use) or an index. Names
+        come without what torch.compile and DistributedDataParallel put before them. Groups called
+        ``input`` and ``output`` are shared.
 
     Raises
     ------
     DepthError
         When a leaf is in no group or in two, or there is nothing to group.
     """
-    leaves, bare = _leaves(model)
-    if not leaves:
+    found = leaves_of(model)
+    if found.lazy:
+        raise DepthError(f"{found.lazy} has no shape yet; run one batch through the model first")
+    if not found.owned:
         raise DepthError(f"{type(model).__name__} has no parameters")
-    placed = _by_structure(model, leaves) if override is None else _by_override(leaves, override)
-    grouped = [(name, kind, found) for name, kind, found in placed if found]
-    if all(kind != BODY for _, kind, _ in grouped):
-        raise DepthError("every leaf is in a shared group; name at least one group of the body")
-    sizes = {n: p.numel() for n, p in model.named_parameters(remove_duplicate=False)}
-    for name, module in model.named_modules(remove_duplicate=False):
-        sizes.setdefault(name, sum(p.numel() for p in module.parameters()))
-    count = sum(kind == BODY for _, kind, _ in grouped)
-    groups, at = [], 0
-    for name, kind, found in grouped:
-        size = sum(sizes[leaf] for leaf in found)
-        span = (
-            (at / count, (at + 1) / count)
-            if kind == BODY
-            else ((0.0, 0.0) if not at else (1.0, 1.0))
-        )
-        at += kind == BODY
-        groups.append(DepthGroup(name, kind, tuple(found), size, span))
-    return DepthMap(tuple(groups), bare, _tied(model))
-
-
-def _leaves(model: nn.Module) -> tuple[list[str], tuple[str, ...]]:
-    """Return the leaves in order of registration, and the parameters that belong to none.
-
-    A parameter [1, ...] of a module with parts, such as a class token, is a leaf of its own: it is
-    broadcast over the examples.
-    """
-    leaves, bare, inside = [], [], ""
-    for name, module in model.named_modules(remove_duplicate=False):
-        if inside and name.startswith(inside):
-            continue
-        own = list(module.named_parameters(recurse=False))
-        whole = isinstance(module, nn.MultiheadAttention)
-        holds = any(next(child.parameters(), None) is not None for child in module.children())
-        if whole or (own and not holds):
-            leaves.append(name)
-            inside = f"{name}." if name else ""
-        else:
-            for parameter, value in own:
-                path = f"{name}.{parameter}" if name else parameter
-                if value.dim() > 1 and value.shape[0] == 1:
-                    leaves.append(path)
-                elif value.requires_grad:
-                    bare.append(path)
-    return leaves, tuple(bare)
+    if override is None:
+        drawn = by_structure(model, found)
+    else:
+        said = {found.said[leaf]: leaf for leaf in found.owned}
+        leaves = list(said)
+        groups = _chosen(override, leaves) if callable(override) else _matched(override, leaves)
+        drawn = [(name, [said[leaf] for leaf in own]) for name, own in _ordered(groups)]
+    return DepthMap(_groups(drawn, found), found.bare, _tied(model))
 
 
 def _tied(model: nn.Module) -> tuple[str, ...]:
@@ -214,116 +205,68 @@ def _tied(model: nn.Module) -> tuple[str, ...]:
     return tuple(" = ".join(same) for same in names.values() if len(same) > 1)
 
 
-def _by_override(leaves: Sequence[str], override: Override) -> list[tuple[str, str, list[str]]]:
-    places: dict[str, list[str]] = {}
-    if callable(override):
-        for leaf in leaves:
-            places.setdefault(str(override(leaf)), []).append(leaf)
-    else:
-        patterns = {n: [p] if isinstance(p, str) else list(p) for n, p in override.items()}
-        places = {name: [] for name in patterns}
-        for leaf in leaves:
-            hits = [n for n, own in patterns.items() if any(fnmatchcase(leaf, p) for p in own)]
-            if len(hits) != 1:
-                why = "no pattern" if not hits else f"the patterns of {' and '.join(hits)}"
-                raise DepthError(
-                    f"leaf {leaf!r} is matched by {why}; every leaf must be in exactly one group. "
-                    f"Leaves: {', '.join(leaves[:8])}{' …' if len(leaves) > 8 else ''}"
-                )
-            places[hits[0]].append(leaf)
-        empty = [name for name, found in places.items() if not found]
-        if empty:
-            raise DepthError(f"no leaf matches the patterns of group {empty[0]!r}")
-    return [(n, n if n in (INPUT, OUTPUT) else BODY, found) for n, found in places.items()]
+def _groups(drawn: Drawn, found: Leaves) -> tuple[DepthGroup, ...]:
+    count = sum(name not in ENDS for name, _ in drawn)
+    groups: list[DepthGroup] = []
+    seen: set[int] = set()
+    at = 0
+    for name, own in drawn:
+        kind, span = name, (0.0, 0.0) if name == INPUT else (1.0, 1.0)
+        if name not in ENDS:
+            kind, span, at = BODY, (at / count, (at + 1) / count), at + 1
+        fresh = {id(p): p.numel() for leaf in own for p in found.owned[leaf] if id(p) not in seen}
+        seen |= set(fresh)
+        groups.append(DepthGroup(name, kind, tuple(own), sum(fresh.values()), span))
+    return tuple(groups)
 
 
-def _by_structure(model: nn.Module, leaves: Sequence[str]) -> list[tuple[str, str, list[str]]]:
-    units = list(_units(model, ""))
-    listed = [i for i, (_, is_item) in enumerate(units) if is_item]
-    if not listed:  # one leaf, or leaves side by side: each is a depth of its own
-        return [(leaf, BODY, [leaf]) for leaf in leaves]
-    first, last = listed[0], listed[-1]
-    out: list[tuple[str, str, list[str]]] = [(INPUT, INPUT, [])]
-    for place, (prefixes, is_item) in enumerate(units):
-        found = [n for n in leaves if any(n == p or n.startswith(f"{p}.") for p in prefixes)]
-        if place < first:
-            out[0][2].extend(found)
-        elif place > last:
-            if out[-1][1] != OUTPUT:
-                out.append((OUTPUT, OUTPUT, []))
-            out[-1][2].extend(found)
-        elif is_item and found:
-            out.append((_short(prefixes[0]), BODY, found))
-        else:  # between two lists: with what comes before
-            out[-1][2].extend(found)
-    if len(units) == len(listed):  # nothing but lists: a norm belongs to the layer after it
-        return _join_norms(model, out)
-    return out
+def _ordered(groups: dict[str, list[str]]) -> Drawn:
+    """Return the groups with the shared ones at their ends, wherever they were written."""
+    ends = {end: groups.pop(end, []) for end in ENDS}
+    if not groups:
+        raise DepthError("every leaf is in a shared group; name at least one group of the body")
+    ordered = {INPUT: ends[INPUT], **groups, OUTPUT: ends[OUTPUT]}
+    return [(name, own) for name, own in ordered.items() if own]
 
 
-def _short(name: str) -> str:
-    for wrapper in WRAPPERS:
-        name = name.removeprefix(wrapper)
-    return name
-
-
-def _join_norms(
-    model: nn.Module, groups: list[tuple[str, str, list[str]]]
-) -> list[tuple[str, str, list[str]]]:
-    """In a plain Sequential a normalisation is no depth of its own: it joins the layer after it."""
-    shapes = {n: p.dim() for n, p in model.named_parameters(remove_duplicate=False)}
-    out: list[tuple[str, str, list[str]]] = []
-    waiting: list[str] = []
-    for name, kind, found in groups:
-        small = all(
-            dim <= 1 for n, dim in shapes.items() for leaf in found if n.startswith(f"{leaf}.")
+def _chosen(choose: Callable[[str], str | int], leaves: Sequence[str]) -> dict[str, list[str]]:
+    chosen = {leaf: choose(leaf) for leaf in leaves}
+    for leaf, group in chosen.items():
+        if not isinstance(group, str | int) or isinstance(group, bool):
+            raise DepthError(
+                f"the override returns {group!r} for leaf {leaf!r}; return a group's name or index"
+            )
+    order = list(dict.fromkeys(chosen.values()))
+    numbers = sorted(g for g in order if isinstance(g, int))
+    names = [g for g in order if isinstance(g, str)]
+    if numbers and not set(names) <= set(ENDS):
+        raise DepthError(
+            f"the override returns names ({names[0]!r}) and indices ({numbers[0]}), which leaves "
+            "their order open; return one kind (beside 'input' and 'output')"
         )
-        if small:
-            waiting += found
-        else:
-            out.append((name, kind, waiting + found))
-            waiting = []
-    if waiting and out:
-        out[-1][2].extend(waiting)
-    return out or groups
+    return {str(g): [leaf for leaf in leaves if chosen[leaf] == g] for g in [*numbers, *names]}
 
 
-def _units(module: nn.Module, prefix: str) -> Iterator[tuple[list[str], bool]]:
-    """Yield what stands side by side from input to output: names, and whether it is a list's item."""
-    children = [
-        (f"{prefix}{name}", child)
-        for name, child in module.named_children()
-        if next(child.parameters(), None) is not None
-    ]
-    if _is_list(module):
-        for name, _ in children:
-            yield [name], True
-        return
-    done: set[str] = set()
-    for name, child in children:
-        if name in done:
-            continue
-        if _is_list(child):
-            twins = [
-                (other, twin)
-                for other, twin in children
-                if isinstance(twin, nn.ModuleList) and isinstance(child, nn.ModuleList)
-                and len(twin) == len(child) > 1 and other not in done
-            ] or [(name, child)]  # fmt: skip
-            done |= {other for other, _ in twins}
-            for place in range(len(child)):
-                yield [f"{other}.{place}" for other, _ in twins], True
-        elif _holds_list(child):
-            yield from _units(child, f"{name}.")
-        else:
-            yield [name], False
-
-
-def _is_list(module: nn.Module) -> bool:
-    """Whether this is a container of at least two parts with parameters."""
-    listed = isinstance(module, nn.ModuleList | nn.Sequential)
-    return listed and sum(next(p.parameters(), None) is not None for p in module.children()) > 1
-
-
-def _holds_list(module: nn.Module) -> bool:
-    return any(_is_list(inner) for inner in module.modules())
+def _matched(
+    override: Mapping[str, str | Sequence[str]], leaves: Sequence[str]
+) -> dict[str, list[str]]:
+    patterns = {n: [p] if isinstance(p, str) else list(p) for n, p in override.items()}
+    places: dict[str, list[str]] = {name: [] for name in patterns}
+    for leaf in leaves:
+        hits = {n: p for n, own in patterns.items() for p in own if fnmatchcase(leaf, p)}
+        if len(hits) != 1:
+            both = " and ".join(f"{p!r} ({n})" for n, p in hits.items())
+            todo = "let one of them leave it out" if hits else "add it to a group"
+            raise DepthError(
+                f"leaf {leaf!r} is matched by {both or 'no pattern'}; every leaf must be in "
+                f"exactly one group: {todo}. "
+                f"Leaves: {', '.join(leaves[:8])}{' …' if len(leaves) > 8 else ''}"
+            )
+        places[next(iter(hits))].append(leaf)
+    empty = [name for name, own in places.items() if not own]
+    if empty:
+        raise DepthError(
+            f"no leaf matches the patterns of group {empty[0]!r}: {', '.join(patterns[empty[0]])}. "
+            f"Leaves: {', '.join(leaves[:8])}{' …' if len(leaves) > 8 else ''}"
+        )
+    return places

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from scalekit.govern.depths import DepthMap, depth_map
+from scalekit.govern.effort import Effort
 from scalekit.govern.leaves import Leaf, draw_projections, find_leaves
 from scalekit.govern.delivered import Manifest
 from scalekit.govern.routes import APPLIED, RAW, SKETCH, Site, Terms, broadcast
@@ -80,6 +81,9 @@ class Governor:
         self._early_stop = early_stop and not self.account
         self._in_order: bool | None = None  # not known before the first forward
         self.harvests: list[Harvest] = []
+        self._seen: dict[str, int] = {}
+        rows = int(manifest.table["example"].max()) + 1 if manifest is not None else 0  # type: ignore[arg-type]
+        self.effort = Effort(rows)
         self.preserve = self.tapped = False
         self.hooks: list[Any] = []
         self._batch: Batch | None = None
@@ -260,8 +264,21 @@ class Governor:
                 f"{len(self.depths.groups)} depth groups need {(len(named), len(self.depths.groups))}"
             )
         mask = mask.to(self.device, self.kind)
+        if self.budget is not None and self.budget.enforced and self.budget.left_out:
+            out = self.effort.left_out(self._rows(named), self.budget.left_out)
+            mask = mask * torch.from_numpy(~out).to(self.device).unsqueeze(1)
         self._batch = Batch(named, mask, self._sites(mask), top)
         return self._batch
+
+    def _rows(self, examples: Sequence[str]) -> np.ndarray[Any, Any]:
+        """Return the examples' numbers: the manifest's, else in order of first use."""
+        if self.manifest is not None:
+            return self.manifest.rows(examples)
+        for name in examples:
+            self._seen.setdefault(name, len(self._seen))
+        if len(self._seen) > len(self.effort.visits):
+            self.effort.grow(len(self._seen))
+        return np.array([self._seen[name] for name in examples])
 
     def _sites(self, mask: Tensor) -> list[Site]:
         examples, count = mask.shape
@@ -320,6 +337,9 @@ class Governor:
         if self.budget is not None:
             typical = leaves[:, :, RAW].median(1).values
             self.reference = torch.maximum(self.budget.decay * self.reference, typical)
+            if self.budget.left_out:
+                norms = harvest.raw.square().sum(1).sqrt()
+                self.effort.add(self._rows(batch.examples), norms.cpu().numpy())
         return harvest
 
     def _by_depth(self, batch: Batch, leaves: Tensor) -> Harvest:

@@ -139,6 +139,14 @@ def find_leaves(model: nn.Module, depths: DepthMap) -> tuple[list[Leaf], dict[st
             for part, owned in _parts(module, trained):
                 label = name if part is None else f"{name}.{PARTS[part]}"
                 leaves.append(Leaf(len(leaves), label, depth, module, part, owned, kind))
+    owned = {id(_at(leaf.module, n)) for leaf in leaves for n in leaf.parameters}
+    named = model.named_parameters()
+    stray = [name for name, p in named if p.requires_grad and id(p) not in owned]
+    if stray:  # whatever the map says: what no leaf owns would be trained ungoverned
+        raise RouteError(
+            f"parameters that no leaf owns can't be governed: {', '.join(stray[:5])}. Freeze them: "
+            "requires_grad_(False), or use a map that has them"
+        )
     return leaves, routes
 
 

@@ -330,6 +330,8 @@ class GovernedRun(View):
         weights = {k: v.detach().contiguous() for k, v in self.model.state_dict().items()}
         optimizer, rest = pack_optimizer(self.optimizer)
         state = {"generator": torch.get_rng_state(), "reference": self.governor.reference}
+        state["effort"] = torch.from_numpy(self.governor.effort.mean)
+        state["visits"] = torch.from_numpy(self.governor.effort.visits)
         if torch.cuda.is_available():
             state["cuda"] = torch.cuda.get_rng_state()
         tensors = {"model": _untied(weights), "optimizer": optimizer, "state": state}
@@ -351,6 +353,8 @@ class GovernedRun(View):
         if "cuda" in kept and torch.cuda.is_available():
             torch.cuda.set_rng_state(kept["cuda"])
         self.governor.reference = kept["reference"].to(self.governor.device)
+        self.governor.effort.mean = kept["effort"].numpy().copy()
+        self.governor.effort.visits = kept["visits"].numpy().copy()
         self.governor.harvests.clear()
         self.guard.forget()
         self.update = state.update

@@ -5,5 +5,6 @@ Importing this package is what needs ipywidgets and anywidget; ``import scalekit
 
 from scalekit.widgets.labeler import Labeler
 from scalekit.widgets.spec_writer import SpecWriter
+from scalekit.widgets.stepper import Stepper
 
-__all__ = ["Labeler", "SpecWriter"]
+__all__ = ["Labeler", "SpecWriter", "Stepper"]

@@ -30,7 +30,7 @@ display(SpecWriter({"name": "triage"}, problems, lambda d: None, lambda d: ""))
 """
 
 
-@pytest.mark.parametrize("name", ["labeler", "spec_writer"])
+@pytest.mark.parametrize("name", ["labeler", "spec_writer", "stepper"])
 def test_a_widget_is_one_module_without_relative_imports_or_addresses(name: str) -> None:
     source = script(name)
     assert 'from "./' not in source

@@ -1,0 +1,65 @@
+"""The stepper in JupyterLab: every control by key, live while it runs, static when saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lab import Notebook
+
+GOVERN = str(Path(__file__).parents[1] / "govern")
+ROOT = ".sk-stepper"
+CELL = f"""
+import sys; sys.path.insert(0, {GOVERN!r})
+import tempfile, torch
+from pathlib import Path
+import small_run
+from scalekit.widgets import Stepper
+torch.set_num_threads(1)
+run = small_run.begin(Path(tempfile.mkdtemp()) / "run", epochs=400, batch=16)
+stepper = Stepper(run)
+stepper
+"""
+
+Open = Callable[..., Notebook]
+
+
+def at(notebook: Notebook, update: str) -> None:
+    script = "([root, said]) => document.querySelector(`${root} .sk-where`).textContent === said"
+    notebook.page.wait_for_function(script, arg=[ROOT, f"update {update} of 1,200"])
+
+
+def test_every_control_by_key_and_the_kernel_stays_free(open_notebook: Open) -> None:
+    notebook = open_notebook(CELL, "6 * 7")
+    notebook.run_all()
+    page = notebook.page
+    page.wait_for_selector(f"{ROOT} .sk-empty:visible")
+    page.click(f"{ROOT} .sk-where")
+    cells = notebook.cell_count()
+    page.keyboard.press("s")
+    at(notebook, "1")
+    page.keyboard.press("k")
+    page.wait_for_selector(f"{ROOT} >> text=Snapshot")
+    page.keyboard.press("ArrowRight")
+    at(notebook, "2")
+    page.wait_for_selector(f"{ROOT} >> text=back goes to 1")
+    page.keyboard.press("r")
+    at(notebook, "12")
+    page.keyboard.press("b")
+    at(notebook, "1")
+    page.keyboard.press("e")
+    page.wait_for_selector(f'{ROOT} .sk-pace[data-running="true"]')
+    assert notebook.printed("6 * 7") == "42"  # answered while the run goes on
+    assert notebook.printed("run.finished") == "False"
+    page.keyboard.press("p")
+    page.wait_for_selector(f'{ROOT} .sk-pace[data-running="false"]')
+    stopped = int(notebook.printed("run.update"))
+    assert 1 < stopped < 1200
+    assert int(notebook.printed("run.update")) == stopped
+    assert notebook.cell_count() == cells  # no key reached the notebook
+    assert page.locator(f"{ROOT} .sk-heat tbody tr").count() == 16
+    page.wait_for_timeout(1500)
+    saved = notebook.saved()
+    shown = saved.cells[0].outputs[-1]["data"]["text/html"]
+    assert f"Update {stopped:,} of 1,200" in shown
+    assert "data:image/png;base64," in shown
