@@ -6,9 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scalekit.govern.verification import verify_folder
     from scalekit.govern.classifier import TextClassifier
     from scalekit.govern.depths import DepthError, DepthMap, depth_map
     from scalekit.govern.finished import FinishedRun
+    from scalekit.govern.localisation import Localisation, localise
     from scalekit.govern.governor import GovernError, Governor, govern
     from scalekit.govern.guard import Guard
     from scalekit.govern.delivered import Manifest, ManifestError
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 # torch is loaded with the first name that needs it, not with the room.
 _WHERE = {
+    "Localisation": "localisation",
+    "localise": "localisation",
+    "verify_folder": "verification",
     "FinishedRun": "finished",
     "Explanation": "provenance",
     "Provenance": "provenance",
@@ -60,6 +65,9 @@ _WHERE = {
 }
 
 __all__ = [
+    "Localisation",
+    "localise",
+    "verify_folder",
     "FinishedRun",
     "Explanation",
     "Provenance",

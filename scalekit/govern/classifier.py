@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from scalekit.govern.depths import DepthMap, depth_map
 from scalekit.text import words
 
 __all__ = ["TextClassifier"]
@@ -79,6 +80,12 @@ class TextClassifier(nn.Module):
             self.blocks = nn.ModuleList(Block(width) for _ in range(depth))
             self.norm = nn.LayerNorm(width)
             self.head = nn.Linear(width, len(self.categories))
+
+    def depths(self) -> DepthMap:
+        """Return its depth map: the words' own weights are the surface, then block by block."""
+        groups = {"embed": "embed"}
+        groups |= {f"blocks.{i}": f"blocks.{i}.*" for i in range(self.depth)}
+        return depth_map(self, {**groups, "output": ("norm", "head")})
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Return logits, texts x categories."""

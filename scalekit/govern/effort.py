@@ -48,7 +48,7 @@ class Effort:
         None before the examples' effort is settled: three visits of nine in ten.
         """
         settled = self.visits >= SETTLED
-        if share <= 0 or settled.sum() < 0.9 * (self.visits > 0).sum():
+        if share <= 0 or settled.sum() < max(1, 0.9 * (self.visits > 0).sum()):
             return np.zeros(len(rows), bool)
         limit = np.quantile(self.mean[settled], 1 - share)
         found: Array = settled[rows] & (self.mean[rows] > limit)

@@ -17,6 +17,7 @@ from torch.nn import functional
 from scalekit.display import View, block, counted, note, table
 from scalekit.figures import figure
 from scalekit.govern.classifier import TextClassifier
+from scalekit.govern.depths import depth_map
 from scalekit.govern.governor import GovernError, govern
 from scalekit.govern.runrecord import RecordError, RunRecord
 from scalekit.govern.runrecord.recorder import RELEASED
@@ -198,7 +199,8 @@ class Provenance:
         """Return the gradient sketches [B, L, k] of a batch at the released weights."""
         model = self.model.eval()
         header = self.record.header
-        governor = govern(model, sketch=header["sketch"], nonce=self._nonce)
+        depths = depth_map(model, self._depth_of)
+        governor = govern(model, depths=depths, sketch=header["sketch"], nonce=self._nonce)
         try:
             if [leaf.described() for leaf in governor.leaves] != header["leaves"]:
                 raise GovernError("this model is not built as the one that was trained")
@@ -212,6 +214,14 @@ class Provenance:
         finally:
             governor.release()
         return found
+
+    def _depth_of(self, leaf: str) -> str:
+        """Return the name of the depth group that *leaf* was in; frozen leaves don't matter."""
+        for said in self.record.header["leaves"]:
+            whole = said["name"] if said["part"] is None else said["name"].rpartition(".")[0]
+            if whole == leaf:
+                return self.record.depths[said["depth"]]
+        return self.record.depths[0]
 
     def scores(self, batch: Any, examples: int, *, damping: float = DAMPING) -> Array:
         """Return the influence of every training example on each of a batch, [N, Q, L]."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 __all__ = ["EntropyBudget"]
 
+LEAST = 0.02  # share of wrong labels from which the budget is enforced
+
 
 @dataclass(frozen=True)
 class EntropyBudget:
@@ -33,9 +35,9 @@ class EntropyBudget:
     def from_noise(cls, noise: float | None) -> EntropyBudget:
         """Return the budget for a measured label noise: the share of labels that are wrong.
 
-        Not measured, or none: it only monitors. Else the floor holds, and as many examples as labels
-        are wrong are left out.
+        Not measured, or below 2 %: it only monitors, since norms alone can't tell hard from wrong.
+        Else the floor holds, and as many examples as labels are wrong are left out.
         """
-        if not noise:
+        if noise is None or noise < LEAST:
             return cls(enforced=False)
         return cls(left_out=min(noise, 0.9))

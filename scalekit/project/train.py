@@ -135,6 +135,7 @@ class Train(View):
             nonce=nonce or self._nonce(folder.name),
             settings=Settings(**settings),
             budget=EntropyBudget.from_noise(manifest.noise),
+            depths=model.depths(),
         )
 
     def _nonce(self, name: str) -> bytes:
