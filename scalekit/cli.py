@@ -182,8 +182,8 @@ def verify(
 ) -> None:
     """Check every journal's chain, or the record of one governed run; exit 1 on a fault.
 
-    A project's journals are checked against signed heads if there are any. A run's folder is checked
-    from its chain to its released weights: it closes, or the first break is named.
+    A project's journals are checked against signed heads if there are any. A run's folder is
+    checked from its chain to its released weights: it closes, or the first break is named.
     """
     if (project / "run.json").is_file():
         _verify_run(project, key)

@@ -6,24 +6,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalekit.govern.verification import verify_folder
     from scalekit.govern.classifier import TextClassifier
+    from scalekit.govern.delivered import Manifest, ManifestError
     from scalekit.govern.depths import DepthError, DepthMap, depth_map
     from scalekit.govern.finished import FinishedRun
-    from scalekit.govern.localisation import Localisation, localise
     from scalekit.govern.governor import GovernError, Governor, govern
     from scalekit.govern.guard import Guard
-    from scalekit.govern.delivered import Manifest, ManifestError
+    from scalekit.govern.localisation import Localisation, localise
     from scalekit.govern.oracle import Verification, verify
     from scalekit.govern.prov_export import prov_graph
     from scalekit.govern.provenance import Explanation, Provenance, Taught, influence
     from scalekit.govern.readout import Readout
-    from scalekit.govern.runrecord import Closed, RecordError, RunRecord, verify_run
     from scalekit.govern.representation import RepresentationFloor, effective_rank
     from scalekit.govern.routes import RouteError, register_route
     from scalekit.govern.run import Examples, GovernedRun, Settings
+    from scalekit.govern.runrecord import Closed, RecordError, RunRecord, verify_run
     from scalekit.govern.step_report import StepReport
     from scalekit.govern.strength import EntropyBudget
+    from scalekit.govern.verification import verify_folder
 
 # torch is loaded with the first name that needs it, not with the room.
 _WHERE = {
@@ -65,26 +65,21 @@ _WHERE = {
 }
 
 __all__ = [
-    "Localisation",
-    "localise",
-    "verify_folder",
-    "FinishedRun",
-    "Explanation",
-    "Provenance",
-    "Taught",
-    "influence",
-    "prov_graph",
     "Closed",
     "DepthError",
     "DepthMap",
     "EntropyBudget",
     "Examples",
+    "Explanation",
+    "FinishedRun",
     "GovernError",
     "GovernedRun",
     "Governor",
     "Guard",
+    "Localisation",
     "Manifest",
     "ManifestError",
+    "Provenance",
     "Readout",
     "RecordError",
     "RepresentationFloor",
@@ -92,13 +87,18 @@ __all__ = [
     "RunRecord",
     "Settings",
     "StepReport",
+    "Taught",
     "TextClassifier",
     "Verification",
     "depth_map",
     "effective_rank",
     "govern",
+    "influence",
+    "localise",
+    "prov_graph",
     "register_route",
     "verify",
+    "verify_folder",
     "verify_run",
 ]
 

@@ -1,8 +1,9 @@
 """The entropy budget: in each layer and batch no few examples may make the whole contribution.
 
-Contribution entropy is of order 2 (Renyi): ``exp(H_2) = (sum a)^2 / sum a^2``, Kish's effective number
-of contributors (Kish 1965). The budget is the highest cap on the applied norms at which the effective
-contributors are at least a share ``floor`` of the active ones. It has no unit: losses may be scaled.
+Contribution entropy is of order 2 (Renyi): ``exp(H_2) = (sum a)^2 / sum a^2``, Kish's effective
+number of contributors (Kish 1965). The budget is the highest cap on the applied norms at which the
+effective contributors are at least a share ``floor`` of the active ones. It has no unit: losses may
+be scaled.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ def effective_contributors(applied: Tensor) -> Tensor:
 def entropy_cap(applied: Tensor, floor: float) -> Tensor:
     """Return the highest cap tau with ``effective(min(a, tau)) >= floor * active``; a scalar.
 
-    *applied* [B] are norms of at least 0. Between two neighbours of the sorted norms the condition is a
-    quadratic in tau, solved in closed form. On an accelerator this does not synchronise with the host.
+    *applied* [B] are norms of at least 0. Between two neighbours of the sorted norms the condition
+    is a quadratic in tau, solved in closed form. On an accelerator this does not synchronise with
+    the host.
     """
     if applied.device.type == "cpu" and not torch.compiler.is_compiling():
         return applied.new_tensor(_cap(sorted(applied.tolist()), floor))

@@ -53,7 +53,8 @@ class Block(nn.Module):
 class TextClassifier(nn.Module):
     """Classifies texts into named categories.
 
-    Residual blocks between an embedding and a readout, so that an answer can be read at every depth.
+    Residual blocks between an embedding and a readout, so that an answer can be read at every
+    depth.
 
     Parameters
     ----------

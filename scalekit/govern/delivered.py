@@ -50,8 +50,8 @@ def content_digest(item_id: str, text: str, label: str) -> bytes:
 class Manifest(View):
     """A verified manifest.
 
-    ``table`` has ``example`` (row number), ``item_id, digest, label, batch_id, annotators, rubric, low,
-    high, noise``; ``about`` is the predicate that was signed; ``digest`` names the envelope.
+    ``table`` has ``example`` (row number), ``item_id, digest, label, batch_id, annotators, rubric,
+    low, high, noise``; ``about`` is the predicate that was signed; ``digest`` names the envelope.
     """
 
     table: pl.DataFrame
@@ -186,8 +186,8 @@ class Manifest(View):
         unknown = [i for i in item_ids if i not in self._places]
         if unknown:
             raise ManifestError(
-                f"{counted(len(unknown), 'example')} not in the manifest: {_few(unknown)}; only what "
-                "Label delivered may be trained on"
+                f"{counted(len(unknown), 'example')} not in the manifest: {_few(unknown)}; only "
+                "what Label delivered may be trained on"
             )
         return np.array([self._places[i] for i in item_ids], dtype=np.int64)
 
@@ -211,8 +211,8 @@ class Manifest(View):
         ]
         if edited:
             raise ManifestError(
-                f"{counted(len(edited), 'example')} altered after signing: {_few(edited)}; bring the "
-                "text and label back, or deliver again"
+                f"{counted(len(edited), 'example')} altered after signing: {_few(edited)}; bring "
+                "its text and label back, or deliver again"
             )
 
     def require_whole(self, items: Any) -> None:
@@ -258,7 +258,7 @@ class Manifest(View):
         noise = self.about["noise"]
         said = f"Label noise not measured ({noise.get('source', 'none')})."
         if self.noise is not None:
-            said = f"Label noise {self.noise:.1%}, from {noise['source']} on {noise['n']} items."
+            said = f"Label noise {self.noise:.2%}, from {noise['source']} on {noise['n']} items."
         people = self.table["annotators"].explode().n_unique()
         counts = f"{counted(len(self.table), 'example')}, {counted(people, 'annotator')}."
         return block(

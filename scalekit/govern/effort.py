@@ -16,10 +16,10 @@ SETTLED = 3  # visits before an example's effort counts
 class Effort:
     """The examples' gradient norms against their batch's mean: an exponential mean for each.
 
-    A wrong label asks for more, visit after visit, than its batch peers do. When a share of the labels
-    is known to be wrong, the examples in the highest share of effort are left out (small-loss
-    selection, Han et al. 2018, arXiv:1804.06872, on norms): they are still measured, and come back when
-    their effort falls. No unit: losses may be scaled.
+    A wrong label asks for more, visit after visit, than its batch peers do. When a share of the
+    labels is known to be wrong, the examples in the highest share of effort are left out
+    (small-loss selection, Han et al. 2018, arXiv:1804.06872, on norms): they are still measured,
+    and come back when their effort falls. No unit: losses may be scaled.
     """
 
     def __init__(self, examples: int) -> None:

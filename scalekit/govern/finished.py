@@ -49,7 +49,7 @@ class FinishedRun(View):
 
     @property
     def table(self) -> pl.DataFrame:
-        """Mean loss of each epoch, and how evenly the batches' examples contributed at the least."""
+        """Mean loss of each epoch, and how evenly its batches' examples contributed."""
         per_epoch = -(-len(self.record.examples) // int(self.settings["batch"]))  # type: ignore[call-overload]
         epoch = ((pl.col("update") - 1) // per_epoch + 1).cast(pl.Int64).alias("epoch")
         losses = self.record.rows("ledger").group_by(epoch).agg(pl.col("loss").mean()).collect()
@@ -80,8 +80,8 @@ class FinishedRun(View):
     def depth_profile(self) -> pl.DataFrame:
         """Return, by depth group, what the last tenth of the updates showed.
 
-        ``depth``, ``applied`` (mean applied norm of an example), ``effective`` contributors as a share
-        of the active ones, ``capped`` share, ``effective rank`` of the outputs.
+        ``depth``, ``applied`` (mean applied norm of an example), ``effective`` contributors as a
+        share of the active ones, ``capped`` share, ``effective rank`` of the outputs.
         """
         last = self.updates.tail(max(1, len(self.updates) // 10))
         ledger = self.record.rows("ledger").filter(pl.col("update") >= last["update"][0]).collect()
@@ -119,8 +119,8 @@ class FinishedRun(View):
         budget = self.record.header["budget"]
         limits = "enforced" if budget and budget["enforced"] else "monitored only"
         said = (
-            f"{examples:,} examples, {counted(updates, 'update')}, each recorded. Routing {routed}, "
-            f"entropy budget {limits}."
+            f"{examples:,} examples, {counted(updates, 'update')}, each recorded. Routing "
+            f"{routed}, entropy budget {limits}."
         )
         rows = self.table
         ends = pl.concat([rows.head(1), rows.tail(1)]).unique(maintain_order=True)

@@ -1,4 +1,4 @@
-"""Govern a model: each example of a batch teaches only the depths its profile names, and is counted."""
+"""Govern a model: an example teaches only the depths its profile names, and is accounted for."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from scalekit.govern.delivered import Manifest
 from scalekit.govern.depths import DepthMap, depth_map
 from scalekit.govern.effort import Effort
 from scalekit.govern.leaves import Leaf, draw_projections, find_leaves
-from scalekit.govern.delivered import Manifest
 from scalekit.govern.routes import APPLIED, RAW, SKETCH, Site, Terms, broadcast
 from scalekit.govern.strength import EntropyBudget
 
@@ -30,8 +30,8 @@ class GovernError(RuntimeError):
 class Harvest:
     """What one governed batch left: the account of each example in each depth group.
 
-    ``mask``, ``raw``, ``applied`` [B, L] are masks and gradient norms; ``sketch`` [B, L, k] the applied
-    sketches; ``leaves`` [K, B, 2 + k] the same by leaf, as it left the probes.
+    ``mask``, ``raw``, ``applied`` [B, L] are masks and gradient norms; ``sketch`` [B, L, k] the
+    applied sketches; ``leaves`` [K, B, 2 + k] the same by leaf, as it left the probes.
     """
 
     examples: tuple[str, ...]
@@ -64,8 +64,8 @@ class Batch:
 class Governor:
     """The routes laid into a model, and the batch that is open.
 
-    Made by :func:`govern`. ``depths`` is the map of the model, ``harvests`` what the batches since the
-    last optimizer step left.
+    Made by :func:`govern`. ``depths`` is the map of the model, ``harvests`` what the batches since
+    the last optimizer step left.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Governor:
             sites = [batch.sites[i] for i in places]
             return route(itself, plain, sites, governor.terms, *args, **kwargs)
 
-        module.forward = types.MethodType(forward, module)  # type: ignore[method-assign]
+        module.forward = types.MethodType(forward, module)
 
     def _lay_broadcast(self, leaf: Leaf) -> None:
         """Put a repeated copy in the parameter's place while its owner runs."""
@@ -151,14 +151,14 @@ class Governor:
             batch = governor._batch
             if batch is None or not torch.is_grad_enabled():
                 return plain(*args, **kwargs)
-            parameter = itself._parameters[name]
+            parameter = getattr(itself, name)
             itself.__dict__[name] = broadcast(parameter, batch.sites[leaf.index], governor.terms)
             try:
                 return plain(*args, **kwargs)
             finally:
                 del itself.__dict__[name]
 
-        owner.forward = types.MethodType(forward, owner)  # type: ignore[method-assign]
+        owner.forward = types.MethodType(forward, owner)
         self._patched.append(owner)
 
     def _watch_order(self, name: str, batch: Batch, inputs: Sequence[Any]) -> None:
@@ -261,7 +261,7 @@ class Governor:
         if mask.shape != (len(named), len(self.depths.groups)):
             raise GovernError(
                 f"the mask is {tuple(mask.shape)}; {len(named)} examples and "
-                f"{len(self.depths.groups)} depth groups need {(len(named), len(self.depths.groups))}"
+                f"{len(self.depths.groups)} depth groups were given"
             )
         mask = mask.to(self.device, self.kind)
         if self.budget is not None and self.budget.enforced and self.budget.left_out:
@@ -399,14 +399,15 @@ def govern(
     budget
         The entropy budget; None: nothing is cut.
     sketch
-        Numbers of the random projection kept of each example's gradient in each depth group; 0 none.
+        Numbers of the random projection kept of each example's gradient in each depth group; 0
+        none.
     nonce
         Secret seed of the projection.
     account
         Whether norms are measured without sketch or budget.
     freeze_masked
-        Whether a leaf that a whole update masks is left out of the step, so that neither momentum nor
-        weight decay of earlier updates moves it.
+        Whether a leaf that a whole update masks is left out of the step, so that neither momentum
+        nor weight decay of earlier updates moves it.
     early_stop
         Whether work on examples that nothing shallower needs is skipped (eager mode only).
 

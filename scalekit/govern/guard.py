@@ -1,4 +1,4 @@
-"""The guard at the optimizer: no step on gradients that the accounts of the batches do not explain."""
+"""The guard at the optimizer: no step on gradients that the batches' accounts do not explain."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ TOLERANCE = {torch.float64: 1e-8, torch.float32: 5e-4, torch.bfloat16: 5e-2, tor
 class Update:
     """What one optimizer step did, by depth group [L].
 
-    ``residual``: share of the gradient that no example accounts for; ``factor``: the one factor common
-    to all leaves (clipping, loss scale, averaging); ``effective``: effective contributors as a share
-    of the active examples; ``ceiling``: highest applied norm; ``capped``: examples cut;
-    ``fingerprint`` [L, k] of the weights after it; ``drift``: relative change of the fingerprint since
-    the step before.
+    ``residual``: share of the gradient that no example accounts for; ``factor``: the one factor
+    common to all leaves (clipping, loss scale, averaging); ``effective``: effective contributors as
+    a share of the active examples; ``ceiling``: highest applied norm; ``capped``: examples cut;
+    ``fingerprint`` [L, k] of the weights after it; ``drift``: relative change of the fingerprint
+    since the step before.
     """
 
     rate: float
@@ -56,6 +56,9 @@ class Guard:
         Called with the :class:`Update` after each step.
     tolerance
         Relative residual above which a step is refused; by default for the arithmetic in use.
+    attach
+        Hook into ``optimizer.step``; off, :meth:`check` and :meth:`record` are called by hand (where
+        the backward runs inside the step, in a closure).
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Guard:
         updated: Callable[[Update], None] | None = None,
         *,
         tolerance: float | None = None,
+        attach: bool = True,
     ) -> None:
         if not governor.k:
             raise GovernError("a guard needs sketches: govern(model, sketch=64)")
@@ -81,10 +85,17 @@ class Guard:
                 f"the optimizer holds {len(stray)} parameters that are not the governed model's; "
                 "give them an optimizer of their own"
             )
-        self._handles = [
-            optimizer.register_step_pre_hook(self._before),
-            optimizer.register_step_post_hook(self._after),
-        ]
+        self._handles: list[Any] = []
+        if attach:
+            self._handles = [
+                optimizer.register_step_pre_hook(self.check),
+                optimizer.register_step_post_hook(self.record),
+            ]
+
+    @property
+    def checked(self) -> bool:
+        """Whether a step was checked that is not recorded yet."""
+        return self._pending is not None
 
     def remove(self) -> None:
         """Take the guard off the optimizer."""
@@ -95,7 +106,14 @@ class Guard:
         """Take the weights as they are now for known: after going back to a checkpoint."""
         self._print = None
 
-    def _before(self, *_: Any) -> None:
+    def check(self, *_: Any) -> None:
+        """Compare gradients with the batches' accounts, before the step.
+
+        Raises
+        ------
+        GovernError
+            When a batch is open, none was left since the last step, or a gradient is not accounted for.
+        """
         governor = self.governor
         if governor.open is not None:
             raise GovernError("step refused: the batch is still open; leave it before the step")
@@ -147,16 +165,14 @@ class Guard:
         return factor, residual
 
     def _gradients(self) -> Tensor:
-        """Return the sketches of the leaves' gradients [K, k]; a tied weight counts at its first."""
+        """Return the sketches of the leaves' gradients [K, k]; a tied weight counts once."""
         rows = []
         for leaf in self.governor.leaves:
             grads = leaf.tensors("grad")
             if leaf.tied is None:
                 rows.append(leaf.sketch(grads))
             else:
-                rows[leaf.tied] = rows[leaf.tied] + leaf.projection.turn(
-                    leaf.sketch([None, *grads[1:]])
-                )
+                rows[leaf.tied] = rows[leaf.tied] + leaf.turned(leaf.sketch([None, *grads[1:]]))
                 rows.append(torch.zeros_like(rows[-1]))
         return torch.stack(rows)
 
@@ -170,7 +186,7 @@ class Guard:
             distributed.all_reduce(size)
         for leaf in self.governor.leaves:
             if leaf.tied is not None:
-                wanted[leaf.tied] += leaf.projection.turn(wanted[leaf.index])
+                wanted[leaf.tied] += leaf.turned(wanted[leaf.index])
                 size[leaf.tied] += size[leaf.index]
                 wanted[leaf.index] = 0
         return wanted, size
@@ -185,10 +201,11 @@ class Guard:
                 for name in leaf.parameters:
                     owned[name].grad = None
 
-    def _after(self, *_: Any) -> None:
+    def record(self, *_: Any) -> None:
+        """Take the accounts of the batches and hand them on, after the step."""
         governor = self.governor
         assert self._pending is not None
-        factor, residual, drift = self._pending
+        (factor, residual, drift), self._pending = self._pending, None
         self._print = governor.fingerprint()
         harvests, governor.harvests = tuple(governor.harvests), []
         if self._updated is None:

@@ -20,8 +20,8 @@ __all__ = ["Leaf", "draw_projections", "find_leaves"]
 class Leaf:
     """Parameters that are governed together.
 
-    ``part`` is None, or which of the four linear maps of an attention module this is; ``kind`` names
-    the projection; ``tied`` is the index of an earlier leaf whose weight this one uses too.
+    ``part`` is None, or which of the four linear maps of an attention module this is; ``kind``
+    names the projection; ``tied`` is the index of an earlier leaf whose weight this one uses too.
     """
 
     index: int
@@ -55,6 +55,11 @@ class Leaf:
         """Return the projection [k] of tensors shaped as the leaf's own."""
         assert self.projection is not None
         return self.projection(values)
+
+    def turned(self, sketch: Tensor) -> Tensor:
+        """Return a sketch [..., k] in the layout of the leaf this one is tied to."""
+        assert self.projection is not None
+        return self.projection.turn(sketch)
 
     def described(self) -> dict[str, Any]:
         """Return what is needed to project the leaf's weights without the model."""
@@ -139,9 +144,9 @@ def find_leaves(model: nn.Module, depths: DepthMap) -> tuple[list[Leaf], dict[st
             for part, owned in _parts(module, trained):
                 label = name if part is None else f"{name}.{PARTS[part]}"
                 leaves.append(Leaf(len(leaves), label, depth, module, part, owned, kind))
-    owned = {id(_at(leaf.module, n)) for leaf in leaves for n in leaf.parameters}
+    known = {id(_at(leaf.module, n)) for leaf in leaves for n in leaf.parameters}
     named = model.named_parameters()
-    stray = [name for name, p in named if p.requires_grad and id(p) not in owned]
+    stray = [name for name, p in named if p.requires_grad and id(p) not in known]
     if stray:  # whatever the map says: what no leaf owns would be trained ungoverned
         raise RouteError(
             f"parameters that no leaf owns can't be governed: {', '.join(stray[:5])}. Freeze them: "

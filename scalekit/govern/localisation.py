@@ -33,7 +33,8 @@ class Localisation(View):
 
         drawn = figure(f"What is left without {', '.join(self.reset)}", y="accuracy")
         for (run,), part in self.table.group_by("run", maintain_order=True):
-            bars = go.Bar(x=part["rubric"].to_list(), y=part["left"].round(4).to_list(), name=str(run))
+            heights = part["left"].round(4).to_list()
+            bars = go.Bar(x=part["rubric"].to_list(), y=heights, name=str(run))
             drawn.add_trace(bars)
         drawn.update_layout(yaxis={"range": [0, 1.05]})
         return drawn
@@ -76,7 +77,9 @@ def localise(runs: Mapping[str, FinishedRun], items: Any, *, reset: Sequence[str
             *((pl.Series(k, v) == pl.col("category")).alias(k) for k, v in answers.items()),
         )
         means = right.group_by("rubric").agg(pl.len().alias("n"), pl.col("all", "left").mean())
-        rows.append(means.sort("rubric").select(pl.lit(name).alias("run"), "rubric", "n", "all", "left"))
+        rows.append(
+            means.sort("rubric").select(pl.lit(name).alias("run"), "rubric", "n", "all", "left")
+        )
     return Localisation(pl.concat(rows), tuple(reset))
 
 

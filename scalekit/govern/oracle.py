@@ -128,8 +128,8 @@ def verify(
     scale = 1 / examples if torch.isclose(whole, total / examples, rtol=1e-5) else 1.0
     if not torch.isclose(whole, total * scale, rtol=1e-5):
         raise GovernError(
-            "the loss of a batch is neither the mean nor the sum of its examples' losses: the model "
-            "or the loss mixes examples"
+            "the loss of a batch is neither the mean nor the sum of its examples' losses: the "
+            "model or the loss mixes examples"
         )
     governor = govern(governed, depths=found, account=True)
     with governor.batch([str(i) for i in range(examples)], mask=mask):
@@ -140,8 +140,8 @@ def verify(
         bad = result.table.sort(pl.max_horizontal("gradient", "norm"), descending=True)
         raise GovernError(
             f"{bad['parameter'][0]}: governed and true gradient differ by {result.worst:.1e} "
-            "(relative); the examples may lie on another axis (batch_first=True), or a parameter is "
-            "used several times in a batch. Nothing was trained"
+            "(relative); the examples may lie on another axis (batch_first=True), or a parameter "
+            "is used several times in a batch. Nothing was trained"
         )
     return result
 
@@ -161,7 +161,7 @@ def _compare(
         else:
             owned[module] = [named[id(everywhere[f"{module}.{n}" if module else n])] for n in own]
         uses.update(owned[module])
-    rows = []
+    rows: list[dict[str, Any]] = []
     for module, places in governor.places.items():
         depth = governor.leaves[places[0]].depth
         names, size = [n for n in owned[module] if uses[n] == 1], 0.0
@@ -170,7 +170,7 @@ def _compare(
             zero = torch.zeros_like(everywhere[name])
             parts = (m * g.get(name, zero) for m, g in zip(mask[:, depth], each, strict=True))
             expected = sum(parts, zero) * scale
-            row = {"parameter": name, "leaf": module, "norm": 0.0}
+            row: dict[str, Any] = {"parameter": name, "leaf": module, "norm": 0.0}
             rows.append({**row, "gradient": _off(zero if got is None else got, expected)})
             size = max(size, float(torch.linalg.vector_norm(expected)))
         # By the leaf's size: a bias before a softmax has a gradient of nothing but rounding.

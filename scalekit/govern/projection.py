@@ -28,11 +28,11 @@ def sides(k: int) -> tuple[int, int]:
 class Projection:
     """A linear map from tensors shaped as a leaf's parameters to k numbers.
 
-    Entries are Rademacher, scaled so that squared norms keep their expectation. ``kind``: ``matrix``
-    and ``transposed`` (Kronecker product ``left.T W right``, the last row of ``right`` for the bias;
-    LoGra, Choe et al. 2024, arXiv:2405.13954), ``table`` (the same for looked-up rows), ``small``
-    (vectors) or ``flat`` (all parameters in a row). ``turned``: in the layout of the leaf whose weight
-    this one shares, transposed.
+    Entries are Rademacher, scaled so that squared norms keep their expectation. ``kind``:
+    ``matrix`` and ``transposed`` (Kronecker product ``left.T W right``, the last row of ``right``
+    for the bias; LoGra, Choe et al. 2024, arXiv:2405.13954), ``table`` (the same for looked-up
+    rows), ``small`` (vectors) or ``flat`` (all parameters in a row). ``turned``: in the layout of
+    the leaf whose weight this one shares, transposed.
     """
 
     kind: str
@@ -69,7 +69,7 @@ class Projection:
         return cls(kind, signs(out, kb), signs(inner + 1, ka), kept)
 
     def shared(self, other: Projection) -> Projection | None:
-        """Return this projection with the weight's part taken from *other*; None if there is none."""
+        """Return this projection with the weight's part of *other*; None if there is none."""
         if self.right is None or other.right is None:
             return None
         if self.kind == other.kind:
@@ -114,7 +114,7 @@ class Projection:
 def fingerprint_of_file(
     path: Path, nonce: bytes, header: Mapping[str, Any]
 ) -> np.ndarray[Any, Any]:
-    """Return the fingerprint [L, k] of released weights, from the leaves that a run's header lists."""
+    """Return the fingerprint [L, k] of released weights; a run's header lists the leaves."""
     from safetensors.torch import load_file
 
     weights, k = load_file(path), header["sketch"]

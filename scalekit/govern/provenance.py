@@ -40,9 +40,10 @@ def influence(
     """Return the influence of each example at each depth on each query, [N, Q, L].
 
     Sketched, whitened TracIn: ``sum_e,l . (F_l / n + damping tr(F_l) / (n k) I)^-1 q_l`` with the
-    running sums [N, L, k] of an example's applied gradients, their second moments F [L, k, k] and the
-    query's own gradient sketches [Q, L, k]. Positive: training on the example lowered the query's loss
-    (Pruthi et al. 2020, arXiv:2002.08484; whitening as in TRAK, Park et al. 2023, arXiv:2303.14186).
+    running sums [N, L, k] of an example's applied gradients, their second moments F [L, k, k] and
+    the query's own gradient sketches [Q, L, k]. Positive: training on the example lowered the
+    query's loss (Pruthi et al. 2020, arXiv:2002.08484; whitening as in TRAK, Park et al. 2023,
+    arXiv:2303.14186).
     """
     k = sums.shape[2]
     mean = moments.astype(np.float64) / max(count, 1)
@@ -170,8 +171,8 @@ class Provenance:
     model
         With the released weights; by default the text classifier in the folder.
     loss
-        From model and batch to each example's loss [B] at the answer to be explained; by default, for
-        texts, the loss at what the model itself answers.
+        From model and batch to each example's loss [B] at the answer to be explained; by default,
+        for texts, the loss at what the model itself answers.
 
     Raises
     ------
@@ -251,8 +252,8 @@ class Provenance:
     ) -> Taught:
         """Return what share of each depth's learning some examples make.
 
-        Applied gradient norms summed over all updates, from the ledger; examples of several annotators
-        count in equal parts.
+        Applied gradient norms summed over all updates, from the ledger; examples of several
+        annotators count in equal parts.
 
         Raises
         ------
@@ -289,7 +290,7 @@ class Provenance:
         return Taught(f"{who} {name}", rows)
 
     def self_influence(self) -> pl.DataFrame:
-        """Return the examples by how much of the run's effort they took: candidates for a wrong label.
+        """Return the examples by the effort they took: candidates for a wrong label.
 
         ``item_id, label, annotators, batch_id, effort``: raw gradient norms (what the example asked
         for, before any cap) summed over updates and depths; the highest first.

@@ -1,10 +1,9 @@
 """Depth-conditioned loss: an example is read out at the depth it is routed to, and preserved above.
 
-Masks alone do not localise: a shallow example's loss would be read through deep layers that others keep
-changing. So an example whose profile ends at depth h < L has the loss
-``CE(read(h_h), y) + beta KL(stopgrad p(read(h_h)) || p(read(h_L)))``: deeper groups learn to carry the
-answer on, and (by the cut at the boundary) send nothing back. An example that reaches the top has the
-plain loss.
+Masks alone do not localise: a shallow example's loss would be read through deep layers that others
+keep changing. So an example whose profile ends at depth h < L has the loss ``CE(read(h_h), y) +
+beta KL(stopgrad p(read(h_h)) || p(read(h_L)))``: deeper groups learn to carry the answer on, and
+(by the cut at the boundary) send nothing back. An example that reaches the top has the plain loss.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ __all__ = ["Readout", "cross_entropy"]
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Return each example's cross entropy [B]; logits [B, ..., classes], its mean over positions."""
+    """Return each example's cross entropy [B], its mean over positions; logits [B, ..., C]."""
     flat = functional.cross_entropy(
         logits.reshape(-1, logits.shape[-1]), target.reshape(-1), reduction="none"
     )

@@ -12,10 +12,11 @@ __all__ = ["RepresentationFloor", "effective_rank", "ranks"]
 
 
 def effective_rank(states: Tensor) -> Tensor:
-    """Return the participation ratio ``tr(K)^2 / |K|_F^2`` of centred outputs [B, ..., d]; a scalar.
+    """Return the participation ratio ``tr(K)^2 / |K|_F^2`` of centred outputs [B, ..., d].
 
-    K is the Gram matrix of the examples (or, if smaller, of the features); it is the exponential of the
-    Renyi entropy of order 2 of its spectrum, so that no eigenvalues are needed. Positions are averaged.
+    K is the Gram matrix of the examples (or, if smaller, of the features); it is the exponential of
+    the Renyi entropy of order 2 of its spectrum, so that no eigenvalues are needed. Positions are
+    averaged.
     """
     z = states.reshape(states.shape[0], -1, states.shape[-1]).mean(1).float()
     z = z - z.mean(0, keepdim=True)
@@ -24,7 +25,7 @@ def effective_rank(states: Tensor) -> Tensor:
 
 
 def ranks(governor: Governor) -> list[float | None]:
-    """Return the effective rank of each depth group's output in the open batch; None if not tapped."""
+    """Return the effective rank of each depth group's output in the open batch, or None."""
     batch = governor.open
     if batch is None:
         raise GovernError("effective ranks are measured inside a governed batch")
@@ -36,8 +37,8 @@ def ranks(governor: Governor) -> list[float | None]:
 class RepresentationFloor:
     """A loss against collapse: ``weight * sum_l relu(log(share N_l(start)) - log N_l)``.
 
-    N_l is the effective rank of depth group l, its reference the mean over the first *settle* batches.
-    Caps on contributions do not stop collapse; this does.
+    N_l is the effective rank of depth group l, its reference the mean over the first *settle*
+    batches. Caps on contributions do not stop collapse; this does.
     """
 
     def __init__(

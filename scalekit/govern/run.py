@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from scalekit.display import View, block, counted, note, table
 from scalekit.figures import figure
+from scalekit.govern.delivered import Manifest
 from scalekit.govern.depths import DepthMap
 from scalekit.govern.governor import GovernError, Harvest, govern
 from scalekit.govern.guard import Guard, Update
-from scalekit.govern.delivered import Manifest
 from scalekit.govern.oracle import Verification, verify
 from scalekit.govern.readout import Readout, cross_entropy
+from scalekit.govern.representation import ranks
 from scalekit.govern.runrecord import Recorder
 from scalekit.govern.runrecord.recorder import Checkpoint
-from scalekit.govern.representation import ranks
 from scalekit.govern.step_report import StepReport
 from scalekit.govern.strength import EntropyBudget
 from scalekit.govern.training_state import pack_optimizer, unpack_optimizer
@@ -53,8 +53,8 @@ class Settings:
 
     ``routing``: masks and depth-conditioned loss by profile; off, every example teaches every depth
     (the control). ``checkpoint_every``: updates between checkpoints. ``sketch``: numbers of the
-    projection, a power of two. ``ledger``: keep a row for each update and example; off, the record has
-    constant size.
+    projection, a power of two. ``ledger``: keep a row for each update and example; off, the record
+    has constant size.
     """
 
     epochs: int = 12
@@ -73,8 +73,8 @@ class GovernedRun(View):
     Parameters
     ----------
     model, optimizer
-        Any module with supported leaves, any optimizer over its parameters. A run verifies the model
-        against the per-example oracle before it starts.
+        Any module with supported leaves, any optimizer over its parameters. A run verifies the
+        model against the per-example oracle before it starts.
     examples
         All of them in the manifest, unaltered.
     forward
@@ -291,8 +291,8 @@ class GovernedRun(View):
             self._matches(recorder.header)
             if recorder.state is None:
                 raise GovernError(
-                    f"{self.folder}: the run stopped before its first checkpoint; remove the folder "
-                    "and start again"
+                    f"{self.folder}: the run stopped before its first checkpoint; remove "
+                    "the folder and start again"
                 )
             self._restore(recorder.state)
             return recorder
@@ -322,8 +322,8 @@ class GovernedRun(View):
         for name, value in {**here, "settings": vars(self.settings)}.items():
             if header[name] != value:
                 raise GovernError(
-                    f"{self.folder}: the run that stopped here had another {name}; use the same, or "
-                    "another folder"
+                    f"{self.folder}: the run that stopped here had another {name}; use "
+                    "the same, or another folder"
                 )
 
     def _checkpoint(self) -> Checkpoint:
@@ -421,7 +421,8 @@ class GovernedRun(View):
 
     def to_html(self) -> str:
         """Show where the run stands."""
-        said = f"{self.update:,} of {counted(self.total, 'update')}, {len(self.examples.ids):,} examples."
+        examples = len(self.examples.ids)
+        said = f"{self.update:,} of {counted(self.total, 'update')}, {examples:,} examples."
         exact = f"Exact against one backward for each example to {self.verified.worst:.0e}."
         limits = "monitored" if self.budget is None or not self.budget.enforced else "enforced"
         routed = "by depth profile" if self.settings.routing else "off (control)"

@@ -13,10 +13,11 @@ LEAST = 0.02  # share of wrong labels from which the budget is enforced
 class EntropyBudget:
     """The entropy budget of each layer and batch, and who is left out of it.
 
-    ``floor``: effective contributors are at least this share of the active examples. ``phi``: what is
-    below this share of the layer's reference norm (a slow upper envelope of the batch medians) is never
-    cut. ``left_out``: share of the examples that are wrong; those of the highest long-run effort are
-    masked. ``enforced``: False only monitors. ``decay``: of the reference, for each batch.
+    ``floor``: effective contributors are at least this share of the active examples. ``phi``: what
+    is below this share of the layer's reference norm (a slow upper envelope of the batch medians)
+    is never cut. ``left_out``: share of the examples that are wrong; those of the highest long-run
+    effort are masked. ``enforced``: False only monitors. ``decay``: of the reference, for each
+    batch.
     """
 
     floor: float = 0.9
@@ -36,8 +37,8 @@ class EntropyBudget:
         """Return the budget for a measured label noise: the share of labels that are wrong.
 
         Not measured, or below 2 %: it only monitors, since norms alone can't tell hard from wrong.
-        Else the floor holds, and as many examples as labels are wrong are left out.
+        Else the floor holds, and nine in ten as many examples as labels are wrong are left out.
         """
         if noise is None or noise < LEAST:
             return cls(enforced=False)
-        return cls(left_out=min(noise, 0.9))
+        return cls(left_out=0.9 * noise)

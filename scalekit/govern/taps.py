@@ -1,4 +1,4 @@
-"""Taps: the hidden state that leaves each depth group, and the boundary that cuts a gradient there."""
+"""Taps: the hidden state that leaves each depth group, and the cut of its gradient there."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["lay_taps"]
 
 
 def lay_taps(governor: Governor) -> None:
-    """Keep the hidden state of every body group in ``governor.open.taps`` during a governed forward.
+    """Keep the hidden state of every body group in ``governor.open.taps`` during a forward.
 
-    Laid once. Where a batch has ``top`` (the deepest group each example is routed to), the state that
-    goes on to deeper groups is cut off for the examples whose top is that group: what deeper groups
-    learn from them sends nothing back.
+    Laid once. Where a batch has ``top`` (the deepest group each example is routed to), the state
+    that goes on to deeper groups is cut off for the examples whose top is that group: what deeper
+    groups learn from them sends nothing back.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def lay_taps(governor: Governor) -> None:
 
 
 def _exit(governor: Governor, depth: int) -> nn.Module:
-    """Return the module whose output leaves the group: the largest around its last leaf that is in it."""
+    """Return the module whose output leaves the group: the largest in it around its last leaf."""
     modules = dict(governor.model.named_modules())
     own = set(governor.depths.groups[depth].leaves)
     every = [leaf for group in governor.depths.groups for leaf in group.leaves]

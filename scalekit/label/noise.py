@@ -1,4 +1,4 @@
-"""How many delivered labels are wrong: measured on gold, else estimated from the annotators' votes."""
+"""How many delivered labels are wrong: measured on gold, else estimated from the votes."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class NoiseEstimate(View):
             said = "Not measured: no gold, and no item has two labels."
         else:
             how = "wrong on gold" if self.source == "gold" else "expected wrong from the votes"
-            said = f"{self.estimate:.1%} {how}, {self.n} items."
+            said = f"{self.estimate:.2%} {how}, {self.n} items."
         return block("Label noise", note(said))
 
 
@@ -107,9 +107,9 @@ def noise_estimate(labels: Any, delivered: Any, gold: Any = None) -> NoiseEstima
     labels
         ``item_id, annotator, value``.
     gold
-        ``item_id, value``, known to be right; with at least 10 delivered items in it, it decides. Else
-        the mean of 1 - posterior (Dawid & Skene) of what is delivered, on items with two labels or
-        more.
+        ``item_id, value``, known to be right; with at least 10 delivered items in it, it decides.
+        Else the mean of 1 - posterior (Dawid & Skene) of what is delivered, on items with two
+        labels or more.
 
     Raises
     ------
@@ -132,9 +132,8 @@ def noise_estimate(labels: Any, delivered: Any, gold: Any = None) -> NoiseEstima
     )
     if found.is_empty():
         return NoiseEstimate(None, None, "none", 0)
-    wrong = 1 - found["posterior"].to_numpy()
-    spread = 1.96 * float(wrong.std()) / len(wrong) ** 0.5
-    mean = float(wrong.mean())
-    return NoiseEstimate(
-        mean, (max(0.0, mean - spread), min(1.0, mean + spread)), "consensus", len(wrong)
-    )
+    chances = 1 - found["posterior"].to_numpy()
+    n, mean = len(chances), float(chances.mean())
+    spread = 1.96 * float(chances.std()) / n**0.5
+    interval = (max(0.0, mean - spread), min(1.0, mean + spread))
+    return NoiseEstimate(mean, interval, "consensus", n)

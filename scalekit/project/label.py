@@ -220,8 +220,8 @@ class Label(Stage):
         Parameters
         ----------
         gold
-            ``item_id, value``, known to be right, to measure the label noise on; without it the noise
-            is estimated from the votes.
+            ``item_id, value``, known to be right, to measure the label noise on; without it the
+            noise is estimated from the votes.
         rubrics
             ``item_id, rubric``: the criterion of the spec that an item teaches, whose depth target
             becomes its profile. Items that are not named, and all by default, may teach every depth

@@ -8,8 +8,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from scalekit.display import note, table
 from scalekit.frames import FrameError, write_atomically
 from scalekit.gates import GateClosedError

@@ -38,8 +38,8 @@ class Train(View):
     ) -> FinishedRun:  # fmt: skip
         """Train the text classifier on the train split; release, sign and return the run.
 
-        A run that was stopped goes on from its last checkpoint; one that is finished is returned as it
-        is.
+        A run that was stopped goes on from its last checkpoint; one that is finished is returned as
+        it is.
 
         Parameters
         ----------

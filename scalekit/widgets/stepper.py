@@ -1,4 +1,4 @@
-"""The Stepper: a person steps a training run, watches each depth learn, and goes back if need be."""
+"""The Stepper: step a training run, watch each depth learn, go back if need be."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Steppable(Protocol):
 class Stepper(Widget):
     """Steps *run*: one update, several, to the end; pause, snapshot, back.
 
-    The run works in a thread of its own, so that the notebook stays usable; a pause takes effect after
-    the update in progress. What an update raises is shown, and nothing after it runs.
+    The run works in a thread of its own, so that the notebook stays usable; a pause takes effect
+    after the update in progress. What an update raises is shown, and nothing after it runs.
     """
 
     _esm = script("stepper")

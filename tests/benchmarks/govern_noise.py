@@ -1,9 +1,9 @@
-"""What the entropy budget does where labels are wrong, and where they are not; one JSON object a line.
+"""What the entropy budget does where labels are wrong; one JSON object a line.
 
 An MLP 3 x 256, Adam, 60 epochs, batch 64, 1,200 training examples with 0, 20 or 40 % of the labels
-flipped; its strength comes from the share of wrong labels among 100 examples with gold (of the training
-set, never the test set). Data: scikit-learn's digits, and texts (sources of the standard library, to be
-told apart by package). Means over five seeds; ``--quick``: one seed, fewer epochs.
+flipped; its strength comes from the share of wrong labels among 100 examples with gold (of the
+training set, never the test set). Data: scikit-learn's digits, and texts (sources of the standard
+library, to be told apart by package). Means over five seeds; ``--quick``: one seed, fewer epochs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import sys
 import sysconfig
 import zlib
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -67,9 +68,7 @@ class MLP(nn.Module):
     def __init__(self, inputs: int, classes: int, width: int = 256) -> None:
         super().__init__()
         widths = [inputs, width, width, width, classes]
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:

@@ -1,7 +1,8 @@
 """What governing costs: a governed training step against a plain one; one JSON object a line.
 
 Models: GPT-style 4 x 256 (T = 64 and 128), an MLP 4 x 1024, a small CNN; batch 32 (MLP 128), AdamW,
-one thread, CPU time of the process, A and B in turn within one run, medians. ``--quick``: fewer turns.
+one thread, CPU time of the process, A and B in turn within one run, medians. ``--quick``: fewer
+turns.
 """
 
 from __future__ import annotations
@@ -9,11 +10,9 @@ from __future__ import annotations
 import copy
 import json
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Callable
-from pathlib import Path
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scalekit.govern import EntropyBudget, Guard, govern
+from scalekit.govern import EntropyBudget, govern
 
 torch.set_num_threads(1)
 
@@ -64,9 +63,7 @@ class MLP(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = [256, 1024, 1024, 1024, 1024, 10]
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:

@@ -184,8 +184,8 @@ def hugging_face() -> dict[str, tuple[Callable[[], Any], Callable[..., Tensor], 
             of_logits, text,
         ),
         "resnet": (
-            lambda: group_normed(hf.ResNetForImageClassification(hf.ResNetConfig(**resnet, **labels))),
-            of_logits, seen,
+            lambda: group_normed(hf.ResNetForImageClassification(hf.ResNetConfig(**resnet,
+            **labels))), of_logits, seen,
         ),
     }  # fmt: skip
 

@@ -12,8 +12,7 @@ import torch
 from governed_models import CNN, GPT, Mixed, classified, each_token, images, next_token, tokens
 from torch import nn
 
-from scalekit.govern import GovernError, govern, verify
-from scalekit.govern.routes import RouteError
+from scalekit.govern import verify
 
 OWN: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], Any]] = {
     "linear, embedding, layer norm": (GPT, next_token, tokens()),

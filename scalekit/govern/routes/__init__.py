@@ -1,4 +1,4 @@
-"""Routes: exact per-example masks for the parameters of one kind of leaf, in the one backward pass."""
+"""Routes: exact per-example masks for one kind of leaf's parameters, in the one backward."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def register_route(kind: type[nn.Module]) -> Callable[[Route], Route]:
 def route_of(module: nn.Module) -> tuple[Route, str]:
     """Return the route of *module*, that of its class or the generic one, and its projection.
 
-    The projection is ``matrix`` (two-sided, weight [out, in]), ``transposed`` ([in, out]), ``table``
-    (rows looked up), ``small`` (vectors) or ``flat`` (all parameters in a row).
+    The projection is ``matrix`` (two-sided, weight [out, in]), ``transposed`` ([in, out]),
+    ``table`` (rows looked up), ``small`` (vectors) or ``flat`` (all parameters in a row).
 
     Raises
     ------

@@ -1,9 +1,10 @@
-"""What every route shares: the coefficient of each example, and the account that leaves the backward.
+"""What every route shares: each example's coefficient, and the account it leaves.
 
-A route is an ``autograd.Function`` for one kind of leaf. Its backward gives the unmasked gradient of
-the input, and as gradient of the parameters ``sum_i c_i g_i`` with a coefficient for each example.
-What is to be recorded leaves as the *gradient* of a probe, a tensor of zeros that takes part in the
-forward: no side effect, so compilation, checkpointing and accumulation see plain autograd.
+A route is an ``autograd.Function`` for one kind of leaf. Its backward gives the unmasked gradient
+of the input, and as gradient of the parameters ``sum_i c_i g_i`` with a coefficient for each
+example. What is to be recorded leaves as the *gradient* of a probe, a tensor of zeros that takes
+part in the forward: no side effect, so compilation, checkpointing and accumulation see plain
+autograd.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,33 +48,34 @@ def attention(
         )
     if not module.batch_first:
         query, key, value = (t.transpose(0, 1) for t in (query, key, value))
-    heads = [
-        linear(x, *(own if len(own) > 1 else (own[0], None)), site, terms)
+    parts = part_parameters(module)
+    q, k, v = (
+        linear(x, own[0], own[1] if len(own) > 1 else None, site, terms)
         .unflatten(-1, (module.num_heads, -1))
         .transpose(1, 2)
-        for x, own, site in zip((query, key, value), part_parameters(module), sites, strict=False)
-    ]
-    mask = _merged(attn_mask, key_padding_mask, heads, module.num_heads)
+        for x, own, site in zip((query, key, value), parts[:3], sites[:3], strict=True)
+    )
+    mask = _merged(attn_mask, key_padding_mask, q.dtype, module.num_heads)
     dropout = module.dropout if module.training else 0.0
     weights = None
     if need_weights:
-        scores = heads[0] @ heads[1].transpose(2, 3) * heads[0].shape[-1] ** -0.5
+        scores = q @ k.transpose(2, 3) * q.shape[-1] ** -0.5
         weights = torch.softmax(scores if mask is None else scores + mask, -1)
-        mixed = functional.dropout(weights, dropout) @ heads[2]
+        mixed = functional.dropout(weights, dropout) @ v
         weights = weights.mean(1) if average_attn_weights else weights
     else:
         causal = is_causal and key_padding_mask is None
         mixed = functional.scaled_dot_product_attention(
-            *heads, attn_mask=None if causal else mask, dropout_p=dropout, is_causal=causal
+            q, k, v, attn_mask=None if causal else mask, dropout_p=dropout, is_causal=causal
         )
     mixed = mixed.transpose(1, 2).flatten(2)
-    own = part_parameters(module)[3]
+    own = parts[3]
     out = linear(mixed, own[0], own[1] if len(own) > 1 else None, sites[3], terms)
     return (out if module.batch_first else out.transpose(0, 1)), weights
 
 
 def _merged(
-    mask: Tensor | None, padding: Tensor | None, heads: Sequence[Any], count: int
+    mask: Tensor | None, padding: Tensor | None, dtype: torch.dtype, count: int
 ) -> Tensor | None:
     """Return both masks as one additive mask that broadcasts over [B, heads, T, S]."""
     parts = []
@@ -88,6 +88,6 @@ def _merged(
     total = None
     for part in parts:
         if part.dtype == torch.bool:
-            part = torch.zeros_like(part, dtype=heads[0].dtype).masked_fill(part, float("-inf"))
+            part = torch.zeros_like(part, dtype=dtype).masked_fill(part, float("-inf"))
         total = part if total is None else total + part
     return total

@@ -74,7 +74,8 @@ class _Convolution(torch.autograd.Function):
             gx, gw = _backward(gy, masked, weight, window, [ctx.needs_input_grad[0], True])
             gb = c.to(gy.dtype) @ gy.flatten(2).sum(2) if biased else None
             return gx, gw, gb, *[None] * 9
-        gx = _backward(gy, x, weight, window, [True, False])[0] if ctx.needs_input_grad[0] else None
+        wanted = ctx.needs_input_grad[0]
+        gx = _backward(gy, x, weight, window, [True, False])[0] if wanted else None  # type: ignore[assignment]
         shift = gy.flatten(2).sum(2).view(mask.shape[0], per, -1).sum(1) if biased else None
         whole = mask.shape[0] * weight.numel() * x.element_size() <= KEPT_BYTES
         squares, sketches, kept = [], [], []
@@ -130,8 +131,8 @@ def gradients_by_example(x: Tensor, gy: Tensor, weight: Tensor, window: Window) 
     """Return the weight's gradient of each example, [B, *weight.shape].
 
     A convolution's weight gradient at one tap of the kernel is a product of the output's gradient
-    with the input shifted by that tap. In a flattened padded image a shift is an offset, so each tap
-    is one batched matrix product on a view; no patch is ever copied out.
+    with the input shifted by that tap. In a flattened padded image a shift is an offset, so each
+    tap is one batched matrix product on a view; no patch is ever copied out.
     """
     stride, padding, dilation, groups = window
     if groups > 1:

@@ -1,8 +1,9 @@
 """The exact fallback for any leaf that has no route of its own.
 
-The leaf's own local graph is kept: the gradient of the input comes from the output's gradient, that of
-the parameters from the masked one. Norms need each example's gradient, from ``torch.func.vmap`` over
-single examples or, where the leaf can't be mapped (randomness inside), one backward for each example.
+The leaf's own local graph is kept: the gradient of the input comes from the output's gradient, that
+of the parameters from the masked one. Norms need each example's gradient, from ``torch.func.vmap``
+over single examples or, where the leaf can't be mapped (randomness inside), one backward for each
+example.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class _Generic(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
-        mask, reference, left, right = ctx.saved_tensors
+        mask, reference, left, _ = ctx.saved_tensors
         inner = [x for x in ctx.xs if isinstance(x, Tensor) and x.requires_grad]
         retain = {"retain_graph": True, "allow_unused": True}
         back = iter(torch.autograd.grad(ctx.y, inner, gy, **retain) if inner else ())

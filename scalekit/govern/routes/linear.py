@@ -41,9 +41,9 @@ def linear(
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, probe: Tensor | None,
-        reference: Tensor | None, left: Tensor | None, right: Tensor | None, rows: Tensor | None,
-        reach: Tensor | None, terms: Terms, transposed: bool,
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, probe: Tensor |
+        None, reference: Tensor | None, left: Tensor | None, right: Tensor | None, rows: Tensor |
+        None, reach: Tensor | None, terms: Terms, transposed: bool,
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(x, weight, mask, reference, left, right, rows, reach)
         ctx.terms, ctx.transposed, ctx.biased = terms, transposed, bias is not None
@@ -135,7 +135,8 @@ def _sketch(
     a: Tensor, g: Tensor, left: Tensor | None, right: Tensor | None, biased: bool
 ) -> Tensor:
     """Return ``left.T G_i [a, 1]_i right`` flattened, [B, kb * ka]; the last row is the bias's."""
-    assert left is not None and right is not None
+    assert left is not None
+    assert right is not None
     width = a.shape[2]
     projected = a @ right[:width].to(a.dtype)
     if biased:

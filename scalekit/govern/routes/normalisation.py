@@ -1,4 +1,4 @@
-"""Routes of LayerNorm, RMSNorm and GroupNorm: native kernels for the input, sums for the parameters."""
+"""Routes of LayerNorm, RMSNorm, GroupNorm: native kernels for the input, sums for the rest."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def _small(
         if gb is not None:
             square = square + gb.to(wide).square().sum(1)
         if terms.sketch:
-            assert left is not None and right is not None
+            assert left is not None
+            assert right is not None
             sketch = gw.to(left.dtype) @ left
             if gb is not None:
                 sketch = sketch + gb.to(left.dtype) @ right

@@ -1,4 +1,4 @@
-"""The record of a governed run: ledger, running store, checkpoints, one hash chain over all of it."""
+"""The record of a governed run: ledger, running store, checkpoints, one hash chain over all."""
 
 from scalekit.govern.runrecord.closing import Closed, verify_run
 from scalekit.govern.runrecord.reader import RunRecord

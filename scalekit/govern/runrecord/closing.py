@@ -61,8 +61,8 @@ def verify_run(
     keys
         Raw public keys, one of which must have signed; None: the signature is not checked.
     fingerprint
-        From the released file and the revealed nonce to the fingerprint [L, k] of the weights; None:
-        it is not compared.
+        From the released file and the revealed nonce to the fingerprint [L, k] of the weights;
+        None: it is not compared.
 
     Raises
     ------

@@ -57,9 +57,9 @@ class Checkpoint:
 class Recorder:
     """Writes one run's record; made by :meth:`create` or, after a stop, by :meth:`resume`.
 
-    Everything that is acknowledged is on disk and in the chain at the next :meth:`checkpoint`; after a
-    stop at any moment the run goes on from the last checkpoint, and what was written past it is
-    superseded: it stays, and the chain says so.
+    Everything that is acknowledged is on disk and in the chain at the next :meth:`checkpoint`;
+    after a stop at any moment the run goes on from the last checkpoint, and what was written past
+    it is superseded: it stays, and the chain says so.
     """
 
     def __init__(self, folder: Path, header: Mapping[str, Any], state: Checkpoint | None) -> None:
@@ -163,7 +163,7 @@ class Recorder:
             if self.store is not None and sketch is not None:
                 self.store.add(columns["example"], sketch, rate, update=number)
             if self.header["ledger"]:
-                row = {
+                row: Columns = {
                     "update": np.full(count, number, np.uint32),
                     "micro": np.full(count, micro, np.uint16),
                     "example": columns["example"].astype(np.uint32),
@@ -185,7 +185,7 @@ class Recorder:
     def checkpoint(
         self, update: int, tensors: Mapping[str, Mapping[str, Any]], info: Mapping[str, Any]
     ) -> Checkpoint:
-        """Put the whole state on disk: *tensors* by file stem, and *info*; then say so in the chain.
+        """Put the state on disk: *tensors* by file stem, and *info*; then say so in the chain.
 
         The store is added. Returns once all of it, and every row before, is on disk.
         """
@@ -206,7 +206,7 @@ class Recorder:
         return Checkpoint(update, folder, dict(info))
 
     def forget(self, keep: Sequence[int]) -> None:
-        """Delete the checkpoints but those at the updates in *keep*; the chain keeps their digests."""
+        """Delete all checkpoints but those at *keep*; the chain keeps their digests."""
         kept = {f"{update:08d}" for update in keep}
         for folder in (self.folder / "checkpoints").iterdir():
             if folder.name not in kept:
@@ -226,7 +226,7 @@ class Recorder:
         self, weights: bytes, *, nonce: bytes, signer: Signer, about: Mapping[str, Any],
         others: Sequence[str] = (),
     ) -> dict[str, Any]:  # fmt: skip
-        """Release the *weights* (a safetensors file): write them, reveal the nonce, sign, and close.
+        """Release the *weights* (a safetensors file): write, reveal the nonce, sign, close.
 
         *others* are the chain heads of other processes of the same run.
 

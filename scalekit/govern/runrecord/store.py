@@ -1,4 +1,4 @@
-"""The running store: one sum of sketches for each example and depth, whatever the number of updates."""
+"""The running store: one sum of sketches for each example and depth, however many updates."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ class RunningStore:
     """Sums of applied, rate-weighted gradient sketches; and the sketches' second moments.
 
     ``sums`` int8 [N, L, k] with ``scale`` float32 [N, L]; ``moments`` float32 [L, k, k], the sum of
-    outer products of applied sketches, ``count`` of them. Sums are rounded stochastically after each
-    addition, so that their expectation is exact; the draws depend on *seed* and the update alone.
+    outer products of applied sketches, ``count`` of them. Sums are rounded stochastically after
+    each addition, so that their expectation is exact; the draws depend on *seed* and the update
+    alone.
     """
 
     def __init__(self, examples: int, depths: int, k: int, *, seed: int = 0) -> None:
