@@ -1,7 +1,7 @@
 """Governed training inside other people's loops: Hugging Face's Trainer and Lightning.
 
-Both need the batch to carry ``example_id``, a tensor [B] of example numbers (rows of the manifest); the
-Trainer keeps it with ``remove_unused_columns=False``.
+Both need the batch to carry ``example_id``, a tensor [B] of example numbers (rows of the manifest);
+the Trainer keeps it with ``remove_unused_columns=False``.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def _names(governor: Governor, numbers: Tensor) -> list[str]:
 def hugging_face_callback(governor: Governor, updated: Updated | None = None, **batch: Any) -> Any:
     """Return a callback for ``transformers.Trainer`` that governs its training, without a subclass.
 
-    The batch opens at the model's forward, where ``example_id`` is taken out of the inputs, and closes
-    before the next one or the optimizer's step.
+    The batch opens at the model's forward, where ``example_id`` is taken out of the inputs, and
+    closes before the next one or the optimizer's step.
 
     Parameters
     ----------
@@ -81,15 +81,15 @@ def hugging_face_callback(governor: Governor, updated: Updated | None = None, **
 def lightning_callback(governor: Governor, updated: Updated | None = None, **batch: Any) -> Any:
     """Return a callback for ``lightning.Trainer``; the batch is a mapping with ``example_id``.
 
-    Parameters are those of :func:`hugging_face_callback`; *governor* is of the LightningModule, or of a
-    module inside it that has all its parameters.
+    Parameters are those of :func:`hugging_face_callback`; *governor* is of the LightningModule, or
+    of a module inside it that has all its parameters.
     """
     from lightning.pytorch import Callback
 
     class GovernCallback(Callback):  # type: ignore[misc]
         def on_train_start(self, trainer: Any, *_: Any) -> None:
-            # Lightning runs the backward inside the step, in a closure: the guard is called by hand.
-            self.guard = Guard(governor, trainer.optimizers[0], updated, attach=False)
+            # Lightning runs the backward inside the step, in a closure: the guard is called by
+            # hand. self.guard = Guard(governor, trainer.optimizers[0], updated, attach=False)
 
         def on_train_batch_start(self, _: Any, __: Any, batch_: Any, *___: Any) -> None:
             governor.enter(_names(governor, batch_["example_id"]), **batch)

@@ -57,8 +57,8 @@ class Guard:
     tolerance
         Relative residual above which a step is refused; by default for the arithmetic in use.
     attach
-        Hook into ``optimizer.step``; off, :meth:`check` and :meth:`record` are called by hand (where
-        the backward runs inside the step, in a closure).
+        Hook into ``optimizer.step``; off, :meth:`check` and :meth:`record` are called by hand
+        (where the backward runs inside the step, in a closure).
     """
 
     def __init__(
@@ -112,7 +112,8 @@ class Guard:
         Raises
         ------
         GovernError
-            When a batch is open, none was left since the last step, or a gradient is not accounted for.
+            When a batch is open, none was left since the last step, or a gradient is not accounted
+            for.
         """
         governor = self.governor
         if governor.open is not None:

@@ -10,17 +10,23 @@ from __future__ import annotations
 import copy
 import json
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+import polars as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scalekit.govern import EntropyBudget, govern
+from scalekit.govern import EntropyBudget, Guard, govern
+from scalekit.govern.runrecord import Recorder
 
 torch.set_num_threads(1)
 
@@ -147,11 +153,89 @@ class Governed(Plain):
         self.optimizer.step()
 
 
+class Recorded(Governed):
+    """Everything on: masks, budget, sketches, the guard at the optimizer, the record on disk."""
+
+    def __init__(self, *setup: Any) -> None:
+        super().__init__(*setup, budget=BUDGET, sketch=64, nonce=b"benchmark")
+        self.folder = tempfile.TemporaryDirectory()
+        table = pl.DataFrame({"example": np.arange(len(self.names), dtype=np.uint32)})
+        names = self.governor.depths.names
+        self.recorder = Recorder.create(
+            Path(self.folder.name) / "run", table, names, sketch=64, commitment="", about={}
+        )
+        self.guard = Guard(self.governor, self.optimizer, self.account)
+        self.updates = 0
+
+    def account(self, update: Any) -> None:
+        self.updates += 1
+        rows = np.arange(len(self.names))
+        micros = [
+            {
+                "example": rows,
+                "loss": np.zeros(len(rows), np.float32),
+                "mask": h.mask.numpy(),
+                "raw_norm": h.raw.numpy(),
+                "applied_norm": h.applied.numpy(),
+                "sketch": h.sketch.numpy(),
+            }
+            for h in update.harvests
+        ]
+        totals = {
+            "rate": update.rate, "factor": update.factor, "drift": update.drift,
+            "residual": update.residual.numpy(), "effective": update.effective.numpy(),
+            "fingerprint": update.fingerprint.numpy().reshape(-1),
+        }  # fmt: skip
+        self.recorder.update(self.updates, micros, totals)
+
+    def __call__(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.governor.batch(self.names, mask=self.mask):
+            self.loss(self.model, *self.data).backward()
+        self.optimizer.step()
+
+    def close(self) -> None:
+        self.recorder.close()
+        self.folder.cleanup()
+
+
+class Opacus(Plain):
+    """Ghost clipping: per-example norms by a first backward, clipped gradients by a second."""
+
+    def __init__(self, *setup: Any) -> None:
+        super().__init__(*setup)
+        from opacus.grad_sample import GradSampleModuleFastGradientClipping as Ghost
+
+        warnings.filterwarnings("ignore")
+        self.ghost = Ghost(self.model, strict=False, max_grad_norm=1.0, use_ghost_clipping=True)
+
+    def __call__(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        if len(self.data) == 1:
+            ids = self.data[0]
+            logits = self.ghost(ids[:, :-1].contiguous()).transpose(1, 2).contiguous()
+            losses = functional.cross_entropy(
+                logits, ids[:, 1:].contiguous(), reduction="none"
+            ).mean(1)
+        else:
+            x, y = self.data
+            losses = functional.cross_entropy(self.ghost(x), y, reduction="none")
+        losses.mean().backward(retain_graph=True)
+        weights = self.ghost.get_clipping_coef()
+        self.ghost.disable_hooks()
+        self.ghost.zero_grad()
+        (weights * losses).sum().backward()
+        self.ghost.enable_hooks()
+        self.optimizer.step()
+
+
 BUDGET = EntropyBudget(floor=0.9, phi=0.03)
 VARIANTS: dict[str, Callable[..., Plain]] = {
     "route": Governed,
     "route_hard": lambda *s: Governed(*s, hard=True),
     "budget": lambda *s: Governed(*s, budget=BUDGET),
+    "record": Recorded,
+    "opacus": Opacus,
 }
 
 

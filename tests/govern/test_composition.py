@@ -1,4 +1,4 @@
-"""The routes inside what people train with: compilation, autocast, checkpointing, Trainer, Lightning."""
+"""The routes inside what people train with: compilation, autocast, Trainer, Lightning."""
 
 from __future__ import annotations
 
