@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scalekit.govern.classifier import TextClassifier
-    from scalekit.govern.delivered import Manifest, ManifestError
     from scalekit.govern.depths import DepthError, DepthMap, depth_map
     from scalekit.govern.finished import FinishedRun
     from scalekit.govern.governor import GovernError, Governor, govern
     from scalekit.govern.guard import Guard
     from scalekit.govern.localisation import Localisation, localise
+    from scalekit.govern.manifest import Manifest, ManifestError
     from scalekit.govern.oracle import Verification, verify
     from scalekit.govern.prov_export import prov_graph
     from scalekit.govern.provenance import Explanation, Provenance, Taught, influence
     from scalekit.govern.readout import Readout
+    from scalekit.govern.record import Closed, RecordError, RunRecord, verify_run
     from scalekit.govern.representation import RepresentationFloor, effective_rank
     from scalekit.govern.routes import RouteError, register_route
     from scalekit.govern.run import Examples, GovernedRun, Settings
-    from scalekit.govern.runrecord import Closed, RecordError, RunRecord, verify_run
     from scalekit.govern.step_report import StepReport
     from scalekit.govern.strength import EntropyBudget
     from scalekit.govern.verification import verify_folder
@@ -36,7 +36,7 @@ _WHERE = {
     "Taught": "provenance",
     "influence": "provenance",
     "prov_graph": "prov_export",
-    "Closed": "runrecord",
+    "Closed": "record",
     "depth_map": "depths",
     "DepthError": "depths",
     "DepthMap": "depths",
@@ -48,20 +48,20 @@ _WHERE = {
     "GovernError": "governor",
     "Governor": "governor",
     "Guard": "guard",
-    "Manifest": "delivered",
-    "ManifestError": "delivered",
+    "Manifest": "manifest",
+    "ManifestError": "manifest",
     "Readout": "readout",
-    "RecordError": "runrecord",
+    "RecordError": "record",
     "register_route": "routes",
     "RepresentationFloor": "representation",
     "RouteError": "routes",
-    "RunRecord": "runrecord",
+    "RunRecord": "record",
     "Settings": "run",
     "StepReport": "step_report",
     "TextClassifier": "classifier",
     "Verification": "oracle",
     "verify": "oracle",
-    "verify_run": "runrecord",
+    "verify_run": "record",
 }
 
 __all__ = [

@@ -88,8 +88,8 @@ def lightning_callback(governor: Governor, updated: Updated | None = None, **bat
 
     class GovernCallback(Callback):  # type: ignore[misc]
         def on_train_start(self, trainer: Any, *_: Any) -> None:
-            # Lightning runs the backward inside the step, in a closure: the guard is called by
-            # hand. self.guard = Guard(governor, trainer.optimizers[0], updated, attach=False)
+            # Lightning runs the backward inside the step, in a closure: guarded by hand.
+            self.guard = Guard(governor, trainer.optimizers[0], updated, attach=False)
 
         def on_train_batch_start(self, _: Any, __: Any, batch_: Any, *___: Any) -> None:
             governor.enter(_names(governor, batch_["example_id"]), **batch)

@@ -10,7 +10,7 @@ import polars as pl
 
 from scalekit.display import View, block, counted, note, table
 from scalekit.figures import figure
-from scalekit.govern.runrecord import RunRecord
+from scalekit.govern.record import RunRecord
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

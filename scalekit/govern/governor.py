@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scalekit.govern.delivered import Manifest
 from scalekit.govern.depths import DepthMap, depth_map
 from scalekit.govern.effort import Effort
 from scalekit.govern.leaves import Leaf, draw_projections, find_leaves
+from scalekit.govern.manifest import Manifest
 from scalekit.govern.routes import APPLIED, RAW, SKETCH, Site, Terms, broadcast
 from scalekit.govern.strength import EntropyBudget
 

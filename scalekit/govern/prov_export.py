@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from scalekit.govern.provenance import Explanation
-from scalekit.govern.runrecord import RunRecord
+from scalekit.govern.record import RunRecord
 
 __all__ = ["prov_graph"]
 

@@ -19,8 +19,8 @@ from scalekit.figures import figure
 from scalekit.govern.classifier import TextClassifier
 from scalekit.govern.depths import depth_map
 from scalekit.govern.governor import GovernError, govern
-from scalekit.govern.runrecord import RecordError, RunRecord
-from scalekit.govern.runrecord.recorder import RELEASED
+from scalekit.govern.record import RecordError, RunRecord
+from scalekit.govern.record.recorder import RELEASED
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from scalekit.display import View, block, counted, note, table
 from scalekit.figures import figure
-from scalekit.govern.delivered import Manifest
 from scalekit.govern.depths import DepthMap
 from scalekit.govern.governor import GovernError, Harvest, govern
 from scalekit.govern.guard import Guard, Update
+from scalekit.govern.manifest import Manifest
 from scalekit.govern.oracle import Verification, verify
 from scalekit.govern.readout import Readout, cross_entropy
+from scalekit.govern.record import Recorder
+from scalekit.govern.record.recorder import Checkpoint
 from scalekit.govern.representation import ranks
-from scalekit.govern.runrecord import Recorder
-from scalekit.govern.runrecord.recorder import Checkpoint
 from scalekit.govern.step_report import StepReport
 from scalekit.govern.strength import EntropyBudget
 from scalekit.govern.training_state import pack_optimizer, unpack_optimizer
@@ -284,7 +284,7 @@ class GovernedRun(View):
         return verify(self.model, loss, few, depths=depths, examples=len(few))
 
     def _open(self) -> Recorder:
-        from scalekit.govern.runrecord.recorder import HEADER
+        from scalekit.govern.record.recorder import HEADER
 
         if (self.folder / HEADER).is_file():
             recorder = Recorder.resume(self.folder)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from scalekit.govern.projection import fingerprint_of_file
-from scalekit.govern.runrecord import Closed, RunRecord, verify_run
+from scalekit.govern.record import Closed, RunRecord, verify_run
 
 __all__ = ["verify_folder"]
 

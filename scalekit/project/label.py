@@ -234,7 +234,7 @@ class Label(Stage):
         LabelError
             When a criterion is not in the spec, or an item not in use.
         """
-        from scalekit.govern.delivered import Manifest
+        from scalekit.govern.manifest import Manifest
 
         self.require_before()
         state = standing(self._folder, self._project.stages)[self.name]
@@ -273,7 +273,7 @@ class Label(Stage):
         ManifestError
             When nothing was delivered, or it was changed since.
         """
-        from scalekit.govern.delivered import Manifest
+        from scalekit.govern.manifest import Manifest
 
         key = Signer.load(SIGNER, outside=self._folder.root).public
         return Manifest.load(self._folder / "label", [key])

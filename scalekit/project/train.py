@@ -17,7 +17,7 @@ from scalekit.signing import SIGNER, Signer, digest, digest_file, keys_folder, p
 
 if TYPE_CHECKING:
     from scalekit.govern import FinishedRun, GovernedRun, Provenance, TextClassifier
-    from scalekit.govern.runrecord import Closed
+    from scalekit.govern.record import Closed
     from scalekit.project.project import Project
 
 __all__ = ["Train"]

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scalekit.govern import Guard, govern, influence
-from scalekit.govern.runrecord import Recorder, RunningStore, RunRecord
+from scalekit.govern.record import Recorder, RunningStore, RunRecord
 
 torch.set_num_threads(1)
 TRAINED, TESTED, BATCH, EPOCHS, SKETCH = 600, 100, 32, 15, 64

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scalekit.govern import EntropyBudget, Guard, govern
-from scalekit.govern.runrecord import Recorder
+from scalekit.govern.record import Recorder
 
 torch.set_num_threads(1)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from scalekit.govern import EntropyBudget, RepresentationFloor, effective_rank, govern
 from scalekit.govern.budget import effective_contributors, entropy_cap
 from scalekit.govern.effort import Effort
-from scalekit.govern.runrecord import RunningStore
+from scalekit.govern.record import RunningStore
 
 NORMS = arrays(
     float, st.integers(1, 40), elements=st.floats(0, 100).map(lambda v: v if v > 1e-6 else 0.0)

@@ -31,7 +31,7 @@ def one_thread() -> Iterator[None]:
 
 
 def setup() -> tuple[nn.Module, Tensor, Tensor, dict[str, Tensor]]:
-    """A model, ids, masks, and the gradients that they must give (one backward for each example)."""
+    """A model, ids, masks, and the gradients they must give (a backward for each example)."""
     torch.manual_seed(0)
     model, ids = GPT(layers=2), tokens(6, 17)
     mask = torch.rand(6, 4)

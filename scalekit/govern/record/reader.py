@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from scalekit.govern.runrecord.recorder import CHAIN, EXAMPLES, HEADER, RecordError
-from scalekit.govern.runrecord.segments import live_segments
-from scalekit.govern.runrecord.store import RunningStore
+from scalekit.govern.record.recorder import CHAIN, EXAMPLES, HEADER, RecordError
+from scalekit.govern.record.segments import live_segments
+from scalekit.govern.record.store import RunningStore
 from scalekit.journal import Event, read
 
 __all__ = ["RunRecord"]

@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 
 from scalekit.display import View, block, note, table
-from scalekit.govern.runrecord.reader import RunRecord
-from scalekit.govern.runrecord.recorder import CHAIN, HEADER, PAYLOAD, RELEASED, SEALED
+from scalekit.govern.record.reader import RunRecord
+from scalekit.govern.record.recorder import CHAIN, HEADER, PAYLOAD, RELEASED, SEALED
 from scalekit.journal import verify
 from scalekit.signing import SignatureError, open_envelope
 

@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from scalekit.frames import write_atomically, write_parquet
-from scalekit.govern.runrecord.segments import Columns, SegmentWriter
-from scalekit.govern.runrecord.store import RunningStore
+from scalekit.govern.record.segments import Columns, SegmentWriter
+from scalekit.govern.record.store import RunningStore
 from scalekit.journal import Journal, read
 from scalekit.signing import Signer, merkle_root
 
