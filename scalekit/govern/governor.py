@@ -291,7 +291,8 @@ class Governor:
             for depth in range(count):
                 rows[depth] = _where(active[:, depth], self.device)
                 if self._in_order:
-                    reach[depth] = _where(reached[:, depth], self.device)
+                    same = bool((active[:, depth] == reached[:, depth]).all())
+                    reach[depth] = rows[depth] if same else _where(reached[:, depth], self.device)
         width = 2 + self.k
         return [
             Site(

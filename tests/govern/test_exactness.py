@@ -12,7 +12,7 @@ import torch
 from governed_models import CNN, GPT, Mixed, classified, each_token, images, next_token, tokens
 from torch import nn
 
-from scalekit.govern import verify
+from scalekit.govern import GovernError, govern, verify
 
 OWN: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], Any]] = {
     "linear, embedding, layer norm": (GPT, next_token, tokens()),
@@ -46,3 +46,50 @@ def test_hugging_face_layouts_are_exact(name: str) -> None:
         # Llama and T5 normalise in float32 whatever the weights are.
         limit = 1e-6 if name in ("llama", "t5") else 1e-12
         assert verify(model, loss, batch, examples=5).worst < limit
+
+
+@pytest.mark.parametrize(
+    "name", ["linear, embedding, layer norm", "convolutions, group norm", "t5"]
+)
+def test_work_that_is_skipped_was_not_needed(name: str) -> None:
+    """Hard masks: with and without early stop, the same gradients; also where order forbids it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        make, loss, batch = OWN[name] if name in OWN else models.hugging_face()[name]
+        found = []
+        for early in (True, False):
+            torch.manual_seed(0)
+            model = make().eval()
+            governor = govern(model, early_stop=early)
+            mask = (torch.rand(5, len(governor.depths.groups)) > 0.5).float()
+            mask[0, :2], mask[1, 1:] = 0, 0
+            for _ in range(2):  # the first batch shows in which order the leaves run
+                model.zero_grad()
+                with governor.batch([str(i) for i in range(5)], mask=mask):
+                    loss(model, batch).backward()
+            found.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    for key, grad in found[0].items():
+        assert torch.allclose(grad, found[1][key], atol=1e-6), key
+
+
+def test_leaves_that_run_out_of_order_after_all_are_refused() -> None:
+    class Turning(GPT):
+        turned = False
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            x = self.embed(ids)
+            for block in reversed(self.blocks) if self.turned else self.blocks:
+                x = block(x)
+            return self.head(self.norm(x))
+
+    model = Turning()
+    governor = govern(model)
+    mask = torch.ones(5, len(governor.depths.groups))
+    for _ in range(2):
+        with governor.batch([str(i) for i in range(5)], mask=mask):
+            next_token(model, tokens()).backward()
+    model.turned = True
+    batch = governor.batch([str(i) for i in range(5)], mask=mask)
+    with pytest.raises(GovernError, match="early_stop=False"), batch:
+        next_token(model, tokens())

@@ -54,35 +54,34 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mask, reference, left, right, rows, reach = ctx.saved_tensors
         gx = gw = gb = account = None
+        examples = mask.shape[0]
+        a, g = by_example(x, examples, "Linear"), by_example(gy, examples, "Linear")
+        back = weight.t() if ctx.transposed else weight
+        kept = g  # of the examples that are needed
+        if reach is not None and g.shape[1] > 1:
+            kept = g.index_select(0, reach)
         if ctx.needs_input_grad[0]:
-            gx = _input_gradient(gy, weight if ctx.transposed else weight.t(), mask.shape[0], reach)
+            gx = kept @ back
+            if kept is not g:
+                gx = gx.new_zeros(*g.shape[:2], gx.shape[2]).index_copy_(0, reach, gx)
+            gx = gx.view(x.shape)
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-            examples = mask.shape[0]
-            a, g = by_example(x, examples, "Linear"), by_example(gy, examples, "Linear")
-            gw, gb, account = _parameters(
-                a, g, mask, reference, left, right, rows, ctx.terms, ctx.biased
-            )
+            if rows is not None and g.shape[1] > 1:
+                same = reach is not None and reach.data_ptr() == rows.data_ptr()
+                g = kept if same else g.index_select(0, rows)
+                a, mask = a.index_select(0, rows), mask.index_select(0, rows)
+            gw, gb, account = _parameters(a, g, mask, reference, left, right, ctx.terms, ctx.biased)
             gw = gw.t() if ctx.transposed else gw
         return gx, gw, gb, None, account, *[None] * 7
 
 
-def _input_gradient(gy: Tensor, back: Tensor, examples: int, reach: Tensor | None) -> Tensor:
-    """Return ``gy @ back.T`` for the examples that a leaf before this one still needs, else 0."""
-    if reach is None or gy.dim() < 3 or gy.shape[0] != examples:
-        return gy @ back.t()
-    out = gy.new_zeros(*gy.shape[:-1], back.shape[0])
-    if reach.numel():
-        out.index_copy_(0, reach, gy.index_select(0, reach) @ back.t())
-    return out
-
-
 def _parameters(
     a: Tensor, g: Tensor, mask: Tensor, reference: Tensor | None, left: Tensor | None,
-    right: Tensor | None, rows: Tensor | None, terms: Terms, biased: bool,
+    right: Tensor | None, terms: Terms, biased: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:  # fmt: skip
     """Return the gradients of weight and bias, and the account; *a* [B, T, d], *g* [B, T, p]."""
     square = each = sketch = None
-    shift = g.sum(1) if biased else None
+    shift = (g[:, 0] if g.shape[1] == 1 else g.sum(1)) if biased else None
     if terms.account:
         square, each = _squared_norms(a, g, shift)
         if terms.sketch:
@@ -93,8 +92,6 @@ def _parameters(
     gb = c @ shift if shift is not None else None
     if each is not None:
         return (c @ each.flatten(1)).view(each.shape[1:]), gb, account
-    if rows is not None and a.shape[1] > 1:
-        a, g, c = a.index_select(0, rows), g.index_select(0, rows), c[rows]
     if a.shape[2] <= g.shape[2]:  # the mask goes on the smaller factor
         a = a * c[:, None, None]
     else:
