@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scalekit.govern.callbacks import hugging_face_callback, lightning_callback
     from scalekit.govern.classifier import TextClassifier
     from scalekit.govern.depths import DepthError, DepthMap, depth_map
     from scalekit.govern.finished import FinishedRun
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 # torch is loaded with the first name that needs it, not with the room.
 _WHERE = {
+    "hugging_face_callback": "callbacks",
+    "lightning_callback": "callbacks",
     "Localisation": "localisation",
     "localise": "localisation",
     "verify_folder": "verification",
@@ -93,7 +96,9 @@ __all__ = [
     "depth_map",
     "effective_rank",
     "govern",
+    "hugging_face_callback",
     "influence",
+    "lightning_callback",
     "localise",
     "prov_graph",
     "register_route",

@@ -299,9 +299,9 @@ class Label(Stage):
                 if unknown
                 else f"item {strangers[0]!r} is not in use; rubrics may only name audited items"
             )
-        who = (
-            self._counted().group_by("item_id").agg(pl.col("annotator").sort().alias("annotators"))
-        )
+        # Those who gave the label that is delivered.
+        given = self._counted().rename({"value": "label"}).join(votes, on=["item_id", "label"])
+        who = given.group_by("item_id").agg(pl.col("annotator").sort().alias("annotators"))
         posterior = dawid_skene(self._counted()).rename({"value": "label"})
         frame = items.select("item_id", "text", "batch_id").join(votes, on="item_id")
         frame = frame.join(who, on="item_id").join(posterior, on=["item_id", "label"], how="left")
