@@ -31,7 +31,7 @@ def test_every_stage_shows_with_no_network(
         assert [u for u in asked if not u.startswith(("file:", "data:"))] == []
         assert failed == []
         widths = page.locator("img").evaluate_all("all => all.map(i => i.naturalWidth)")
-        assert len(widths) == 3
+        assert len(widths) == 4
         assert min(widths) > 300
         assert all(page.locator("img").evaluate_all("all => all.map(i => i.alt)"))
         ground, ink = page.evaluate(
