@@ -344,6 +344,7 @@ class GovernedRun(View):
         return made
 
     _kept: Sequence[int] = ()
+    _closed = False
 
     def _restore(self, state: Checkpoint) -> None:
         self.model.load_state_dict(state.tensors("model"), strict=False)
@@ -380,7 +381,12 @@ class GovernedRun(View):
         return said
 
     def close(self) -> None:
-        """Take the governor out of the model and give the record's files back."""
+        """Keep the present state, take the governor out of the model, give the files back."""
+        if self._closed:
+            return
+        self._closed = True
+        if self.recorder.open and self.update not in self._kept:
+            self._checkpoint()
         self.guard.remove()
         self.governor.release()
         self.recorder.close()

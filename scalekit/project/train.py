@@ -31,6 +31,7 @@ class Train(View):
     def __init__(self, project: Project) -> None:
         self._project = project
         self._folder = project.folder
+        self._stepper: Any = None
 
     def fit(
         self, *, routing: bool = True, seed: int = 0, epochs: int = 12, ledger: bool = True,
@@ -72,13 +73,14 @@ class Train(View):
     def step(self, *, routing: bool = True, seed: int = 0, epochs: int = 12) -> Any:
         """Open the Stepper on a run of the text classifier: step, run, pause, snapshot, go back.
 
-        Raises as :meth:`fit` does. When the run is finished, :meth:`fit` with the same settings
-        releases it.
+        Opened again with the same settings, it goes on where it stood. When the run is finished,
+        :meth:`fit` with the same settings releases it. Raises as :meth:`fit` does.
         """
         from scalekit.widgets import Stepper
 
         settings = {"routing": routing, "seed": seed, "epochs": epochs, "ledger": True}
-        return Stepper(self._begin(self._run_folder(settings), settings, None))
+        self._stepper = Stepper(self._begin(self._run_folder(settings), settings, None))
+        return self._stepper
 
     def release(self, run: GovernedRun) -> None:
         """Release a finished run's weights, sign its record, and put it in the log.
@@ -115,6 +117,10 @@ class Train(View):
             TextClassifier,
         )
 
+        if self._stepper is not None:  # one run at a time; it is kept where it stands
+            self._stepper.pause()
+            self._stepper.wait()
+            self._stepper.run.close()
         table = self._project.evaluate.train_items().sort("item_id")
         manifest = self._project.label.manifest()
         categories = sorted(self._project.specify.spec.shares)

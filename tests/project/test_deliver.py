@@ -91,7 +91,9 @@ def test_a_stepped_run_is_released_by_fit(sealed: Any) -> None:
     stepper.wait()
     with pytest.raises(GovernError, match="only 3 of"):
         sealed.train.release(stepper.run)
-    stepper.run.close()
-    run = sealed.train.fit(epochs=1)  # goes on from the last checkpoint, the start
+    again = sealed.train.step(epochs=1)  # the same cell once more: it goes on where it stood
+    assert again.run.update == 3
+    run = sealed.train.fit(epochs=1)
+    assert len(run.record.rows("ledger").filter(pl.col("update") == 3).collect()) == 32
     assert sealed.train.verify(), sealed.train.verify().why
     assert run.folder == stepper.run.folder

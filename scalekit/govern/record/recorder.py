@@ -64,6 +64,7 @@ class Recorder:
 
     def __init__(self, folder: Path, header: Mapping[str, Any], state: Checkpoint | None) -> None:
         self.folder, self.header, self.state = folder, dict(header), state
+        self.open = True
         self._chain = Journal(folder / CHAIN)
         events = read(folder / CHAIN)
         written = sum(e.kind == "segment" for e in events)
@@ -261,6 +262,7 @@ class Recorder:
 
     def close(self) -> None:
         """Write what is held and give the files back."""
+        self.open = False
         try:
             self._segments.close()
         finally:
