@@ -166,6 +166,19 @@ class GovernedRun(View):
             raise GovernError(f"the run is finished: {counted(self.total, 'update')} done")
         start = time.perf_counter()
         chosen = self._chosen()
+        try:
+            losses = self._update(chosen)
+        except BaseException:
+            self.governor.harvests.clear()  # a refused update leaves nothing to the next one
+            raise
+        report = self._report(chosen, losses, time.perf_counter() - start)
+        self._reports.append(report)
+        if self.update % self.settings.checkpoint_every == 0 or self.finished:
+            self._checkpoint()
+        return report
+
+    def _update(self, chosen: Sequence[int]) -> Tensor:
+        """Do forward, backward and step on the *chosen* examples; return their losses [B]."""
         ids = [self.examples.ids[i] for i in chosen]
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
@@ -180,11 +193,7 @@ class GovernedRun(View):
             self._ranks = ranks(self.governor)
             losses.mean().backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        report = self._report(chosen, losses.detach(), time.perf_counter() - start)
-        self._reports.append(report)
-        if self.update % self.settings.checkpoint_every == 0 or self.finished:
-            self._checkpoint()
-        return report
+        return losses.detach()
 
     def run(self, progress: Callable[[int, int], None] | None = None) -> GovernedRun:
         """Do all updates that are left, calling ``progress(done, total)`` after each."""

@@ -154,6 +154,27 @@ def test_going_back_supersedes_what_came_after(tmp_path: Path) -> None:
         begin(tmp_path / "run")
 
 
+def test_a_refused_update_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    run = begin(tmp_path / "run")
+    run.step()
+
+    def smuggle(*_: object) -> None:
+        run.model.head.weight.grad += 1.0
+
+    hook = run.optimizer.register_step_pre_hook(smuggle)
+    run.guard.remove()
+    run.guard.__init__(run.governor, run.optimizer, run._account)  # after the smuggler
+    before = run.model.head.weight.clone()
+    with pytest.raises(GovernError, match="head"):
+        run.step()
+    assert torch.equal(before, run.model.head.weight)
+    hook.remove()
+    run.step()
+    assert run.update == 2
+    finish(run)
+    assert closed(tmp_path / "run")
+
+
 def test_a_run_resumes_only_as_the_run_it_was(tmp_path: Path) -> None:
     run = begin(tmp_path / "run")
     run.step()
