@@ -91,7 +91,8 @@ class Widget(anywidget.AnyWidget):  # type: ignore[misc]
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config=dict(config))
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # of what messages change
+        self._drawing = threading.Lock()
         self._summaries: list[DisplayHandle] = []
         self._shown = ""
         self._refresh = Throttle(self._update_summaries)
@@ -102,7 +103,7 @@ class Widget(anywidget.AnyWidget):  # type: ignore[misc]
         raise NotImplementedError
 
     def to_html(self) -> str:
-        """Return the static view of what is saved."""
+        """Return the static view of what is saved; called beside messages, which don't wait."""
         raise NotImplementedError
 
     def _receive(self, _: Any, message: Mapping[str, Any], __: Any) -> None:
@@ -124,14 +125,14 @@ class Widget(anywidget.AnyWidget):  # type: ignore[misc]
     def _update_summaries(self) -> None:
         if not self._summaries:
             return
-        before, summary = self._shown, self._summary()
-        if summary.data != before:
-            for handle in self._summaries:
-                handle.update(summary)
+        with self._drawing:
+            before, summary = self._shown, self._summary()
+            if summary.data != before:
+                for handle in self._summaries:
+                    handle.update(summary)
 
     def _summary(self) -> HTML:
-        with self._lock:
-            self._shown = self.to_html()
+        self._shown = self.to_html()
         return HTML(self._shown)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:

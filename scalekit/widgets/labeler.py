@@ -118,7 +118,9 @@ class Labeler(Widget):
         return block(title, *said, table(rows), marks)
 
     def _standing(self) -> dict[str, Standing]:
-        return {item: kinds for (_, item), kinds in fold(self._acts.values()).items()}
+        with self._lock:
+            acts = list(self._acts.values())
+        return {item: kinds for (_, item), kinds in fold(acts).items()}
 
     def _counts(self, state: Mapping[str, Standing]) -> dict[str, int]:
         return {

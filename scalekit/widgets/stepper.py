@@ -70,7 +70,8 @@ class Stepper(Widget):
 
     def __init__(self, run: Steppable) -> None:
         self.run = run
-        self._goal = run.update
+        self._goal = 0
+        self._busy = False
         self._worker: threading.Thread | None = None
         self._error = ""
         self._pushed = 0.0
@@ -79,8 +80,8 @@ class Stepper(Widget):
 
     @property
     def running(self) -> bool:
-        """Whether updates are being done."""
-        return self._worker is not None and self._worker.is_alive() and self._goal > self.run.update
+        """Whether updates are being done: after a pause, until the one in progress has ended."""
+        return self._busy
 
     def wait(self, timeout: float | None = None) -> None:
         """Return when the updates asked for are done (for scripts)."""
@@ -121,6 +122,7 @@ class Stepper(Widget):
         self.wait()
         self._error = ""
         self._goal = min(self.run.total, self.run.update + updates)
+        self._busy = True
         self._worker = threading.Thread(target=self._work, daemon=True)
         self._worker.start()
 
@@ -137,7 +139,7 @@ class Stepper(Widget):
                     self._push()
         except Exception as error:
             self._error = str(error) or type(error).__name__
-        self._goal = 0
+        self._busy = False
         self._push()
 
     def _push(self) -> None:

@@ -283,6 +283,20 @@ class Notebook:
         self.desk.command("docmanager:save")
         return nbformat.read(self.desk.server.root / self.name, as_version=4)
 
+    def saved_summary(self, said: str) -> str:
+        """Save until the first cell's summary says *said*, and return its HTML.
+
+        The kernel draws a summary after it has answered, and a first drawing loads libraries: no
+        fixed wait is long enough everywhere.
+        """
+        end = time.monotonic() + PATIENCE / 1000
+        while True:
+            html = str(self.saved().cells[0].outputs[-1]["data"]["text/html"])
+            if said in html or time.monotonic() > end:
+                assert said in html
+                return html
+            self.page.wait_for_timeout(200)
+
     def close(self) -> None:
         """End the kernel and close the notebook, without a question about unsaved changes."""
         self.page.evaluate(CLOSE)
