@@ -86,6 +86,29 @@ class Projection:
             return sketch
         return sketch.unflatten(-1, (self.left.shape[1], -1)).transpose(-1, -2).flatten(-2)
 
+    def half(self, weight: Tensor) -> Tensor:
+        """Return a weight, as stored, times the side of the projection that its rows meet.
+
+        The narrow factor stands on the right of the stored matrix: on its left, the product takes
+        nearly twice as long where the weights don't fit the cache.
+        """
+        stored, (left, right) = weight.flatten(1), (self.left, self.right)
+        if self._turned_storage:
+            return stored @ left
+        assert right is not None
+        return stored @ right[: stored.shape[1]]
+
+    @property
+    def _turned_storage(self) -> bool:
+        """Whether the weight is stored input by output."""
+        return self.kind in ("transposed", "table")
+
+    def _joined(self, half: Tensor) -> Tensor:
+        if not self._turned_storage:
+            return self.left.t() @ half
+        assert self.right is not None
+        return half.t() @ self.right[: half.shape[0]]
+
     def __call__(self, values: Sequence[Tensor | None]) -> Tensor:
         """Return the projection [k] of tensors shaped as the parameters; None counts as zeros."""
         left, right = self.left, self.right
@@ -104,8 +127,7 @@ class Projection:
             return total + bias.reshape(-1) @ right if bias is not None else total
         total = left.new_zeros(left.shape[1], right.shape[1])
         if weight is not None:
-            matrix = weight.t() if self.kind in ("transposed", "table") else weight.flatten(1)
-            total = (left.t() @ matrix) @ right[: matrix.shape[1]]
+            total = self._joined(self.half(weight))
         if bias is not None:
             total = total + (bias @ left).unsqueeze(1) * right[-1]
         return total.reshape(-1)
