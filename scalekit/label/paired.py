@@ -6,6 +6,7 @@ Thing *i* is preferred to *j* with log-odds ``strength[i] - strength[j] + positi
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["PRIOR_SD", "Comparisons", "Fit", "best_fit", "comparisons", "parts", "resampled_fits"]
+__all__ = [
+    "PRIOR_SD",
+    "Comparisons",
+    "Fit",
+    "best_fit",
+    "comparisons",
+    "confounded",
+    "parts",
+    "percentiles",
+    "resampled_fits",
+    "strength_table",
+]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -236,7 +248,9 @@ def _laplacian(seen: Comparisons, weight: Array) -> Array:
     return np.asarray(np.diag(both.sum(axis=0)) - both)
 
 
-def resampled_fits(seen: Comparisons, whole: Fit, *, position: bool, draws: int, seed: int) -> Any:
+def resampled_fits(
+    seen: Comparisons, whole: Fit, *, position: bool, draws: int, seed: int
+) -> Iterator[Fit]:
     """Return the fits of *draws* resamples of items, with the fit of all as their start."""
     rng = np.random.default_rng(seed)
     n = int(seen.kinds.sum())
@@ -244,3 +258,49 @@ def resampled_fits(seen: Comparisons, whole: Fit, *, position: bool, draws: int,
     start = np.append(whole.strength, whole.position)
     for _ in range(draws):
         yield best_fit(seen, rng.multinomial(n, share), position=position, start=start)
+
+
+def percentiles(found: Array) -> tuple[float, float]:
+    """Return the 95 % percentile interval."""
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _ranks(strength: Array) -> NDArray[np.int64]:
+    """Rank the last axis, 1 the strongest; equals share the better rank."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(-strength.round(9), method="min", axis=-1), dtype=np.int64)
+
+
+def strength_table(
+    rows: pl.DataFrame, names: list[str], whole: Fit, fits: Sequence[Fit]
+) -> pl.DataFrame:
+    """Return strengths and ranks with 95 % intervals, wins, losses and ties; strongest first."""
+    drawn = np.array([f.strength for f in fits])
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    best, worst = np.quantile(_ranks(drawn), [0.025, 0.975], axis=0, method="inverted_cdf")
+    found = pl.DataFrame(
+        {
+            "name": names,
+            "strength": whole.strength,
+            "from": low,
+            "to": high,
+            "rank": _ranks(whole.strength),
+            "rank from": best.astype(np.int64),
+            "rank to": worst.astype(np.int64),
+        }
+    )
+    return found.join(_record(rows), on="name").sort("rank", "name")
+
+
+def _record(rows: pl.DataFrame) -> pl.DataFrame:
+    """Count wins, losses and ties of each name."""
+    sides = []
+    for own, other in (("first", "second"), ("second", "first")):
+        said = {own: "wins", other: "losses", "tie": "ties"}
+        sides.append(rows.select(name=own, came=pl.col("outcome").replace_strict(said)))
+    counts = [
+        (pl.col("came") == c).sum().cast(pl.Int64).alias(c) for c in ("wins", "losses", "ties")
+    ]
+    return pl.concat(sides).group_by("name").agg(counts)

@@ -14,6 +14,7 @@ from scalekit.figures import figure
 from scalekit.frames import require, to_polars
 from scalekit.intervals import wilson
 from scalekit.label.events import LabelError
+from scalekit.label.judgements import sound_judgements
 from scalekit.label.paired import (
     PRIOR_SD,
     Comparisons,
@@ -22,7 +23,9 @@ from scalekit.label.paired import (
     comparisons,
     confounded,
     parts,
+    percentiles,
     resampled_fits,
+    strength_table,
 )
 
 if TYPE_CHECKING:
@@ -37,36 +40,7 @@ __all__ = [
     "preference_pairs",
 ]
 
-REQUIRED = ("item_id", "first", "second", "outcome")
-OPTIONAL = ("strength", "shown_first", "annotator")
 EVERYONE = "(all)"
-
-
-def _checked(judgements: Any, *needed: str) -> pl.DataFrame:
-    """Return the judgements that have an outcome, every one sound."""
-    given = require(to_polars(judgements, "judgements"), (*REQUIRED, *needed), "judgements")
-    absent = [pl.lit(None).alias(c) for c in OPTIONAL if c not in given.columns]
-    rows = given.with_columns(absent).select(*REQUIRED, *OPTIONAL).with_row_index("row", offset=1)
-    texts = [c for c in (*REQUIRED, *OPTIONAL) if c != "strength"]
-    rows = rows.with_columns(pl.col(texts).cast(pl.String)).drop_nulls("outcome")
-    number = pl.col("strength").cast(pl.Float64, strict=False)
-    tie, side = pl.col("outcome") == "tie", pl.col("shown_first")
-    for column, sound, why in (
-        ("item_id", pl.col("item_id").is_not_null(), "names no item"),
-        ("first", pl.col("first").is_not_null(), "names nothing"),
-        ("second", pl.col("second") != pl.col("first"), "is not another than the first"),
-        ("outcome", pl.col("outcome").is_in(["first", "second", "tie"]), "is not first, second or tie"),
-        ("shown_first", side.is_null() | side.is_in(["first", "second"]), "is not first or second"),
-        ("strength", tie | pl.col("strength").is_null() | number.is_between(1, 3), "is not 1 to 3"),
-    ):  # fmt: skip
-        wrong = rows.filter(~sound.fill_null(False))
-        if len(wrong):
-            row = wrong.row(0, named=True)
-            raise LabelError(
-                f"judgements, row {row['row']}: {column} {row[column]!r} {why} "
-                f"({counted(len(wrong), 'such row')})"
-            )
-    return rows.drop("row").with_columns(number.alias("strength"))
 
 
 @dataclass(frozen=True)
@@ -133,7 +107,7 @@ def bradley_terry(
     """Estimate how strongly each thing is preferred, free of which one was shown first.
 
     Maximum likelihood by Newton's method on counts (Hunter 2004, Annals of Statistics 32(1): the
-    model with home advantage, section 2; existence, assumption 1). A tie counts as half a win for
+    model with a home-field advantage; existence, assumption 1). A tie counts as half a win for
     each. Intervals of 95 % are percentiles over resampled items, as judgements of one item depend
     on each other. Where the comparisons leave a term unbounded, a normal prior with standard
     deviation 3 bounds it, and ``notes`` say so.
@@ -158,7 +132,7 @@ def bradley_terry(
     """
     if draws < 1:
         raise LabelError(f"draws must be at least 1, got {draws}")
-    rows = _checked(judgements)
+    rows = sound_judgements(judgements)
     if rows.is_empty():
         raise LabelError("judgements: none has an outcome, so nothing can be ranked")
     names = sorted({*rows["first"].unique(), *rows["second"].unique()})
@@ -172,9 +146,9 @@ def bradley_terry(
     notes += _prior_notes(seen, whole, fits, names)
     sides = np.array([f.position for f in fits])
     return BradleyTerry(
-        table=_strengths(rows, names, whole, fits),
+        table=strength_table(rows, names, whole, fits),
         position=whole.position if position else None,
-        position_interval=_percentiles(sides) if position else None,
+        position_interval=percentiles(sides) if position else None,
         judgements=len(rows),
         ties=int((rows["outcome"] == "tie").sum()),
         items=int(seen.kinds.sum()),
@@ -185,14 +159,14 @@ def bradley_terry(
 def _no_position(rows: pl.DataFrame) -> str:
     if rows["shown_first"].null_count() == len(rows):
         return "No position term: what was shown first is not known."
-    return "No position term: sides never changed, so they can't be told from the strengths."
+    return "No position term: sides change too little to be told from the strengths."
 
 
 def _prior_notes(seen: Comparisons, whole: Fit, fits: Sequence[Fit], names: list[str]) -> list[str]:
     prior = f"a normal prior with standard deviation {PRIOR_SD:g} on every term bounds them"
     resamples = sum(f.prior for f in fits)
     if not whole.prior:
-        told = f"In {resamples:,} of {counted(len(fits), 'resample')} strengths are unbounded; "
+        told = f"In {resamples:,} of {counted(len(fits), 'resample')} a term is unbounded; "
         return [told + prior + " there."] if resamples else []
     part = parts(seen, *seen.counts(seen.kinds))
     if part.max() == 0:
@@ -203,53 +177,10 @@ def _prior_notes(seen: Comparisons, whole: Fit, fits: Sequence[Fit], names: list
     )
     return [
         f"The graph of comparisons is not strongly connected, so strengths are unbounded: it falls "
-        f"into {len(groups)} parts between which no part both won and lost ({told}"
-        f"{' …' if len(groups) > 5 else ''}); {prior}. Compare more across the parts."
+        f"into {len(groups)} parts, no two of which both beat each other ({told}"
+        f"{' …' if len(groups) > 5 else ''}); {prior}, and their intervals "
+        f"say little. Compare more across the parts."
     ]
-
-
-def _percentiles(found: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
-    low, high = np.quantile(found, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def _ranks(strength: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, Any]:
-    """Rank the last axis, 1 the strongest; equals share the better rank."""
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(-strength.round(9), method="min", axis=-1), dtype=np.int64)
-
-
-def _strengths(
-    rows: pl.DataFrame, names: list[str], whole: Fit, fits: Sequence[Fit]
-) -> pl.DataFrame:
-    drawn = np.array([f.strength for f in fits])
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    best, worst = np.quantile(_ranks(drawn), [0.025, 0.975], axis=0, method="inverted_cdf")
-    found = pl.DataFrame(
-        {
-            "name": names,
-            "strength": whole.strength,
-            "from": low,
-            "to": high,
-            "rank": _ranks(whole.strength),
-            "rank from": best.astype(np.int64),
-            "rank to": worst.astype(np.int64),
-        }
-    )
-    return found.join(_record(rows), on="name").sort("rank", "name")
-
-
-def _record(rows: pl.DataFrame) -> pl.DataFrame:
-    """Count wins, losses and ties of each name."""
-    sides = []
-    for own, other in (("first", "second"), ("second", "first")):
-        said = {own: "wins", other: "losses", "tie": "ties"}
-        sides.append(rows.select(name=own, came=pl.col("outcome").replace_strict(said)))
-    counted_ = [
-        (pl.col("came") == c).sum().cast(pl.Int64).alias(c) for c in ("wins", "losses", "ties")
-    ]
-    return pl.concat(sides).group_by("name").agg(counted_)
 
 
 def position_bias(judgements: Any) -> pl.DataFrame:
@@ -268,7 +199,7 @@ def position_bias(judgements: Any) -> pl.DataFrame:
     LabelError
         Naming the first unsound row.
     """
-    rows = _checked(judgements, "shown_first")
+    rows = sound_judgements(judgements, "shown_first")
     tie, known = pl.col("outcome") == "tie", pl.col("shown_first").is_not_null()
     counts = [
         (~tie & known).sum().alias("n"),
@@ -279,7 +210,9 @@ def position_bias(judgements: Any) -> pl.DataFrame:
     everyone = rows.select(pl.lit(EVERYONE).alias("annotator"), *counts)
     by = rows.drop_nulls("annotator").group_by("annotator").agg(counts).sort("annotator")
     found = [_biased(row) for row in pl.concat([everyone, by]).to_dicts()]
-    return pl.DataFrame(found, schema_overrides={"share": pl.Float64, "p": pl.Float64})
+    columns = ("annotator", "n", "for first", "share", "from", "to", "p", "ties", "unknown")
+    said = pl.DataFrame(found, schema_overrides={"share": pl.Float64, "p": pl.Float64})
+    return said.select(columns)
 
 
 def _biased(row: dict[str, Any]) -> dict[str, Any]:
@@ -288,10 +221,7 @@ def _biased(row: dict[str, Any]) -> dict[str, Any]:
     n, k = row["n"], row["for first"]
     low, high = wilson(k, n)
     share, p = (k / n, float(binomtest(k, n).pvalue)) if n else (None, None)
-    said = {"share": share, "from": low, "to": high, "p": p}
-    return {"annotator": row["annotator"], "n": n, "for first": k, **said} | {
-        c: row[c] for c in ("ties", "unknown")
-    }
+    return {**row, "share": share, "from": low, "to": high, "p": p}
 
 
 def pair_consensus(judgements: Any) -> pl.DataFrame:
@@ -310,7 +240,7 @@ def pair_consensus(judgements: Any) -> pl.DataFrame:
     LabelError
         Naming the first unsound row.
     """
-    rows = _checked(judgements)
+    rows = sound_judgements(judgements)
     ordered = pl.col("first") < pl.col("second")
     vote = pl.col("outcome").replace_strict({"first": 1, "tie": 0, "second": -1})
     vote = pl.when(ordered).then(vote).otherwise(-vote)
