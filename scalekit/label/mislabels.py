@@ -85,7 +85,7 @@ def mislabel_candidates(
     """
     labels = require(to_polars(given, "given"), ("item_id", "value"), "given")
     labels = labels.select(pl.col("item_id", "value").cast(pl.String)).drop_nulls("value")
-    ids_unique(labels, "item_id", "given")
+    labels = ids_unique(labels, "item_id", "given").sort("item_id")
     not_judged: tuple[str, ...] = ()
     if probabilities is None:
         features, groups = _features(items, labels)
@@ -177,7 +177,7 @@ def out_of_fold(features: Any, code: Codes, groups: Codes, *, folds: int, seed: 
     for k in range(folds):
         out = np.flatnonzero(fold_of == k)
         rest = np.flatnonzero(fold_of != k)
-        model = LogisticRegression(C=10, max_iter=1000).fit(features[rest], code[rest])
+        model = LogisticRegression(C=10, tol=1e-3, max_iter=1000).fit(features[rest], code[rest])
         chances[np.ix_(out, model.classes_)] = model.predict_proba(features[out])
     return chances
 
@@ -218,16 +218,22 @@ def _features(items: Any, labels: pl.DataFrame) -> tuple[Any, Codes]:
 def _tfidf(texts: Sequence[str]) -> Any:
     """Return words, pairs of words, and characters within words, weighted by TF-IDF.
 
-    The weights come from all texts: they know no label.
+    The weights come from all texts: they know no label. What only one text has is left out.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_union
 
-    whole = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
-    parts = TfidfVectorizer(
-        analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True, dtype=np.float32
-    )
-    return make_union(whole, parts).fit_transform(texts).tocsr()
+    form = {"sublinear_tf": True, "dtype": np.float32}
+    whole = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\w+", **form)
+    parts = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), **form)
+    try:
+        features = make_union(whole, parts).fit_transform(texts).tocsc()
+    except ValueError as error:
+        raise LabelError(f"items: nothing can be learnt from the texts ({error})") from error
+    shared = np.diff(features.indptr) > 1
+    if not shared.any():
+        raise LabelError("items: nothing can be learnt from the texts: no two share a word")
+    return features[:, shared].tocsr()
 
 
 def _enough(value: pl.Series, groups: Codes, folds: int) -> pl.Series:
