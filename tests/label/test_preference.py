@@ -16,13 +16,13 @@ from sklearn.linear_model import LogisticRegression
 
 from scalekit.figures import figure_png
 from scalekit.frames import FrameError
-from scalekit.label.events import LabelError
-from scalekit.label.preference import (
+from scalekit.label import (
     bradley_terry,
     pair_consensus,
     position_bias,
     preference_pairs,
 )
+from scalekit.label.events import LabelError
 
 OTHER = {"first": "second", "second": "first", "tie": "tie", None: None}
 NAMES = "abcd"

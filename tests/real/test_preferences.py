@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from scalekit.label.preference import bradley_terry, pair_consensus, preference_pairs
+from scalekit.label import bradley_terry, pair_consensus, preference_pairs
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "pandalm_testset"
 pytestmark = pytest.mark.skipif(
