@@ -18,17 +18,30 @@ from scalekit.label.events import (
     read_events,
 )
 from scalekit.label.gate import gate
+from scalekit.label.mislabels import Mislabels, mislabel_candidates
 from scalekit.label.noise import NoiseEstimate, dawid_skene, noise_estimate
+from scalekit.label.preference import (
+    BradleyTerry,
+    PreferencePairs,
+    bradley_terry,
+    pair_consensus,
+    position_bias,
+    preference_pairs,
+)
 from scalekit.label.tables import check_labels, import_labels
 
 __all__ = [
     "Agreement",
+    "BradleyTerry",
     "LabelError",
     "LabelSession",
+    "Mislabels",
     "NoiseEstimate",
+    "PreferencePairs",
     "against_given",
     "agreement",
     "bootstrap_alpha",
+    "bradley_terry",
     "careless",
     "check_labels",
     "check_name",
@@ -42,6 +55,10 @@ __all__ = [
     "krippendorff_alpha",
     "labels_of",
     "majority",
+    "mislabel_candidates",
     "noise_estimate",
+    "pair_consensus",
+    "position_bias",
+    "preference_pairs",
     "read_events",
 ]
