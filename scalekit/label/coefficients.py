@@ -224,7 +224,7 @@ def cohen_matrix(
     """Return Cohen's kappa for each pair of annotators, and how many items each pair shares.
 
     Cohen (1960), Educational and Psychological Measurement 20(1). All contingency tables come from
-    one sparse product.
+    one count over the pairs of labels of an item.
 
     Parameters
     ----------
@@ -241,12 +241,9 @@ def cohen_matrix(
     shared
         annotators x annotators counts of shared items.
     """
-    from scipy import sparse
-
-    items, raters, k = shape
-    ones = np.ones(len(item))
-    hot = sparse.csr_array((ones, (annotator * k + value, item)), shape=(raters * k, items))
-    tables = (hot @ hot.T).toarray().reshape(raters, k, raters, k).transpose(0, 2, 1, 3)
+    _, raters, k = shape
+    tables = _contingency(item, annotator * k + value, raters * k)
+    tables = tables.reshape(raters, k, raters, k).transpose(0, 2, 1, 3)
     shared = tables.sum(axis=(2, 3))
     with np.errstate(invalid="ignore", divide="ignore"):
         observed = np.trace(tables, axis1=2, axis2=3) / shared
@@ -254,3 +251,22 @@ def cohen_matrix(
         kappa = (observed - chance) / (1 - chance)
     np.fill_diagonal(kappa, np.where(np.diag(shared) > 0, 1.0, np.nan))
     return kappa, shared.astype(np.int64)
+
+
+def _contingency(item: NDArray[np.int64], said: NDArray[np.int64], many: int) -> Array:
+    """Count, over items, who said what together with whom: many x many, symmetric.
+
+    Sorted by item, the labels of an item stand next to each other: those one place apart are pairs,
+    then those two places apart, until no two of the same item are left.
+    """
+    order = np.argsort(item, kind="stable")
+    item, said = item[order], said[order]
+    counts = np.zeros(many * many, dtype=np.int64)
+    apart = 1
+    while (same := item[apart:] == item[:-apart]).any():
+        pairs = said[:-apart][same] * many + said[apart:][same]
+        counts += np.bincount(pairs, minlength=many * many)
+        apart += 1
+    one_way = counts.reshape(many, many)
+    alone = np.diag(np.bincount(said, minlength=many))
+    return (one_way + one_way.T + alone).astype(float)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from scalekit.display import View, block, note
 from scalekit.frames import require, to_polars
@@ -14,6 +15,7 @@ from scalekit.intervals import wilson
 
 __all__ = ["NoiseEstimate", "dawid_skene", "noise_estimate"]
 
+Codes = NDArray[np.int64]
 LEAST_GOLD = 10
 
 
@@ -39,32 +41,53 @@ def dawid_skene(labels: Any, *, smoothing: float = 0.5, iterations: int = 100) -
     schema = {"item_id": pl.String, "value": pl.String, "posterior": pl.Float64}
     if given.is_empty():
         return pl.DataFrame(schema=schema)
-    items, annotators, values = (sorted(set(given[c])) for c in ("item_id", "annotator", "value"))
-    places = [
-        given[c].replace_strict({n: i for i, n in enumerate(known)}).to_numpy()
-        for c, known in (("item_id", items), ("annotator", annotators), ("value", values))
-    ]
-    item, annotator, value = places
-    posterior = np.zeros((len(items), len(values)))
-    np.add.at(posterior, (item, value), 1.0)
-    posterior /= posterior.sum(1, keepdims=True)
-    prior = smoothing * (np.ones((len(values), len(values))) + np.eye(len(values)))
-    for _ in range(iterations):
-        confusion = np.tile(prior, (len(annotators), 1, 1))  # annotator, true, given
-        np.add.at(confusion.transpose(0, 2, 1), (annotator, value), posterior[item])
-        confusion /= confusion.sum(2, keepdims=True)
-        logs = np.tile(np.log(posterior.mean(0) + 1e-12), (len(items), 1))
-        np.add.at(logs, item, np.log(confusion[annotator, :, value]))
-        before, posterior = posterior, np.exp(logs - logs.max(1, keepdims=True))
-        posterior /= posterior.sum(1, keepdims=True)
-        if np.abs(posterior - before).max() < 1e-6:
-            break
+    items, item = _coded(given["item_id"])
+    annotators, annotator = _coded(given["annotator"])
+    values, value = _coded(given["value"])
+    shape = (len(items), len(annotators), len(values))
+    posterior = _posterior(item, annotator, value, shape, smoothing, iterations)
     rows = {
-        "item_id": np.repeat(items, len(values)),
-        "value": np.tile(values, len(items)),
+        "item_id": items.gather(np.repeat(np.arange(len(items)), len(values))),
+        "value": values.gather(np.tile(np.arange(len(values)), len(items))),
         "posterior": posterior.ravel(),
     }
     return pl.DataFrame(rows, schema=schema)
+
+
+def _coded(column: pl.Series) -> tuple[pl.Series, Codes]:
+    """Return the distinct texts, sorted, and each entry's place among them."""
+    text = column.cast(pl.String)
+    names = text.unique().sort()
+    return names, text.cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
+
+
+def _posterior(
+    item: Codes, annotator: Codes, value: Codes, shape: tuple[int, int, int],
+    smoothing: float, iterations: int,
+) -> NDArray[np.float64]:  # fmt: skip
+    """Return the posterior [items, values]; both steps of the maximisation are sparse products."""
+    from scipy import sparse
+
+    items, annotators, k = shape
+    said = sparse.csr_array(
+        (np.ones(len(item)), (item, annotator * k + value)), shape=(items, annotators * k)
+    )
+    heard = said.T.tocsr()
+    # Values by items: sums over the few values are then sums of rows.
+    posterior = np.bincount(value * items + item, minlength=k * items).reshape(k, items)
+    posterior = posterior / posterior.sum(0)
+    prior = smoothing * (np.ones((k, k)) + np.eye(k))
+    for _ in range(iterations):
+        sums = heard @ np.ascontiguousarray(posterior.T)
+        confusion = sums.reshape(annotators, k, k) + prior  # annotator, given, true
+        confusion /= confusion.sum(1, keepdims=True)
+        logs = np.ascontiguousarray((said @ np.log(confusion).reshape(-1, k)).T)
+        logs += np.log(posterior.mean(1) + 1e-12)[:, None]
+        before, posterior = posterior, np.exp(logs - logs.max(0))
+        posterior /= posterior.sum(0)
+        if np.abs(posterior - before).max() < 1e-6:
+            break
+    return np.ascontiguousarray(posterior.T)
 
 
 @dataclass(frozen=True)
