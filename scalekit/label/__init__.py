@@ -29,15 +29,19 @@ from scalekit.label.preference import (
     preference_pairs,
 )
 from scalekit.label.tables import check_labels, import_labels
+from scalekit.label.tasks import Criterion, Task, Value
 
 __all__ = [
     "Agreement",
     "BradleyTerry",
+    "Criterion",
     "LabelError",
     "LabelSession",
     "Mislabels",
     "NoiseEstimate",
     "PreferencePairs",
+    "Task",
+    "Value",
     "against_given",
     "agreement",
     "bootstrap_alpha",

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from scalekit.journal import Event, Journal, read
+from scalekit.label.tasks import LabelError, Task
 
 __all__ = ["LabelError", "LabelSession", "fold", "labels_of", "read_events"]
 
@@ -35,10 +36,6 @@ SCHEMA = {
     "at": pl.String,
     "round": pl.Int64,
 }
-
-
-class LabelError(ValueError):
-    """A label was refused: unknown item, annotator, value or event; nothing was recorded."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +68,10 @@ class LabelSession:
     annotator
         Who labels.
     task
-        Name of the task, kept with every label.
-    values
-        The values that may be given.
+        What is asked; its name is kept with every label.
     items
-        The ids of the items that may be labelled.
+        The ids of the items that may be labelled; as a mapping, with each one's length, in code
+        points or turns, beyond which no span or turn may lie.
     round
         The labelling round, from 1.
 
@@ -91,14 +87,14 @@ class LabelSession:
         self,
         folder: Path,
         annotator: str,
-        task: str,
-        values: Iterable[str],
-        items: Iterable[str],
+        task: Task,
+        items: Iterable[str] | Mapping[str, int],
         round: int = 1,
     ) -> None:
         check_name(annotator)
         self.annotator, self.task, self.round = annotator, task, round
-        self.values, self.items = tuple(values), frozenset(items)
+        self.items = frozenset(items)
+        self._lengths = items if isinstance(items, Mapping) else {}
         self.session = secrets.token_hex(4)
         start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         path = folder / annotator / f"{start}-{self.session}.jsonl"
@@ -110,8 +106,9 @@ class LabelSession:
         """Write one act and return its event once it is on disk.
 
         *act* has ``id`` (unique, made by the sender: sending it again is harmless), ``kind``
-        (label, skip, flag, note or undo), ``item``, for a label ``value``, for a note ``text``,
-        for an undo ``reverses`` (the id of the act taken back), and ``active_ms``.
+        (label, skip, flag, note or undo), ``item``, for a label ``value`` (kept in its one text
+        form, see :mod:`scalekit.label.tasks`), for a note ``text``, for an undo ``reverses`` (the
+        id of the act taken back), and ``active_ms``.
 
         Raises
         ------
@@ -132,6 +129,9 @@ class LabelSession:
             where = f"act {place}" if len(acts) > 1 else "refused"
             cleaned = self._clean(act)
             self._check(cleaned, where, fresh)
+            if cleaned["kind"] == "label":
+                cleaned["value"] = self._encoded(cleaned, where)
+            self._check_new(cleaned, where, fresh)
             fresh[cleaned["id"]] = cleaned
         new = [a for a in fresh.values() if a["id"] not in self._done]
         events = self._journal.extend((a["kind"], _without(a, "kind")) for a in new)
@@ -141,24 +141,25 @@ class LabelSession:
     def _clean(self, act: Mapping[str, Any]) -> dict[str, Any]:
         """Keep what an act may say; task and round are the session's to say."""
         said = {k: act[k] for k in FIELDS if act.get(k) is not None}
-        return {**said, "id": str(act.get("id") or ""), "task": self.task, "round": self.round}
+        about = {"id": str(act.get("id") or ""), "task": self.task.name, "round": self.round}
+        return {**said, **about}
+
+    def _encoded(self, act: Mapping[str, Any], where: str) -> str:
+        try:
+            return self.task.encode(act.get("value"), length=self._lengths.get(act["item"]))
+        except LabelError as error:
+            raise LabelError(f"{where}: {error}") from None
 
     def _check(
         self, act: Mapping[str, Any], where: str, batch: Mapping[str, Mapping[str, Any]]
     ) -> None:
-        kind, item, value = act.get("kind"), act.get("item"), act.get("value")
+        kind, item = act.get("kind"), act.get("item")
         if not act["id"]:
             raise LabelError(f"{where}: the act has no id")
         if kind not in KINDS:
             raise LabelError(f"{where}: {kind!r} is not one of {', '.join(KINDS)}")
         if item not in self.items:
             raise LabelError(f"{where}: there is no item {item!r} in this task")
-        if kind == "label" and value not in self.values:
-            raise LabelError(f"{where}: {value!r} is not one of {', '.join(self.values)}")
-        done = self._done.get(act["id"])
-        known = {**done.data, "kind": done.kind} if done else batch.get(act["id"])
-        if known is not None and known != act:
-            raise LabelError(f"{where}: the id {act['id']!r} was used for another act already")
         if kind == "undo":
             reverses = str(act.get("reverses"))
             earlier = self._done.get(reverses)
@@ -167,6 +168,15 @@ class LabelSession:
                 raise LabelError(f"{where}: {reverses!r} is not an act of this session")
             if of == "undo":
                 raise LabelError(f"{where}: an undo can't be undone; give the label again")
+
+    def _check_new(
+        self, act: Mapping[str, Any], where: str, batch: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Refuse an id that was used for another act."""
+        done = self._done.get(act["id"])
+        known = {**done.data, "kind": done.kind} if done else batch.get(act["id"])
+        if known is not None and known != act:
+            raise LabelError(f"{where}: the id {act['id']!r} was used for another act already")
 
     def close(self) -> None:
         """End the session."""

@@ -8,8 +8,10 @@ from typing import Any
 
 import polars as pl
 
+from scalekit.display import counted
 from scalekit.frames import FrameError, require, to_polars
-from scalekit.label.events import LabelError, LabelSession, check_name
+from scalekit.label.events import LabelSession, check_name
+from scalekit.label.tasks import LabelError, Task
 
 __all__ = ["check_labels", "import_labels"]
 
@@ -19,9 +21,9 @@ def check_labels(
     *,
     items: Collection[str],
     annotators: Collection[str],
-    values: Collection[str],
+    task: Task,
 ) -> pl.DataFrame:
-    """Return a labels table with the standard columns, every row known.
+    """Return a labels table with the standard columns, every row known, answers in one form.
 
     Raises
     ------
@@ -36,9 +38,9 @@ def check_labels(
     for column, known, remedy in (
         ("item_id", items, "is not among the items to label"),
         ("annotator", annotators, "was not invited; project.label.invite(…) does that"),
-        ("value", values, f"is not one of {', '.join(sorted(values))}"),
     ):
         _refuse(rows.filter(~pl.col(column).is_in(list(known)).fill_null(False)), column, remedy)
+    table = table.with_columns(_encoded(rows, task))
     for name in table["annotator"].unique():
         check_name(name)
     if "seconds" not in table.columns:
@@ -49,13 +51,32 @@ def check_labels(
     return table.with_columns(number)
 
 
+def _encoded(rows: pl.DataFrame, task: Task) -> pl.Series:
+    """Return the answers in their one form; each different one is looked at once."""
+    forms: dict[str, str] = {}
+    refused: dict[str | None, str] = {}
+    for value in rows["value"].unique(maintain_order=True):
+        try:
+            forms[value] = task.encode(value)
+        except LabelError as error:
+            refused[value] = str(error)
+    if refused:
+        at = [(row, v) for row, v in rows.select("row", "value").rows() if v in refused]
+        row, value = at[0]
+        raise LabelError(
+            f"labels, row {row}: value: {refused[value]} ({counted(len(at), 'such row')}). "
+            "Nothing was imported"
+        )
+    return pl.Series("value", [forms[v] for v in rows["value"]], dtype=pl.String)
+
+
 def _refuse(wrong: pl.DataFrame, column: str, why: str) -> None:
     if wrong.is_empty():
         return
     first = wrong.row(0, named=True)
     raise LabelError(
-        f"labels, row {first['row']}: {column} {first[column]!r} {why} ({len(wrong)} such rows). "
-        "Nothing was imported"
+        f"labels, row {first['row']}: {column} {first[column]!r} {why} "
+        f"({counted(len(wrong), 'such row')}). Nothing was imported"
     )
 
 
@@ -63,10 +84,9 @@ def import_labels(
     labels: Any,
     *,
     folder: Path,
-    task: str,
+    task: Task,
     items: Collection[str],
     annotators: Collection[str],
-    values: Collection[str],
     round: int = 1,
 ) -> int:
     """Record a table of labels (``item_id, annotator, value``, and ``seconds``, ``at`` if there).
@@ -74,11 +94,11 @@ def import_labels(
     One session file for each annotator. Returns the number of labels recorded. Raises as
     :func:`check_labels` does, before anything is written.
     """
-    table = check_labels(labels, items=items, annotators=annotators, values=values)
+    table = check_labels(labels, items=items, annotators=annotators, task=task)
     if table.is_empty():
         raise FrameError("labels: the table has no rows")
     for (annotator,), rows in table.partition_by("annotator", as_dict=True).items():
-        session = LabelSession(folder, str(annotator), task, values, items, round)
+        session = LabelSession(folder, str(annotator), task, items, round)
         acts = []
         for number, row in enumerate(rows.to_dicts(), 1):
             seconds = row.get("seconds")

@@ -14,6 +14,7 @@ from scalekit.label import (
     LabelError,
     LabelSession,
     NoiseEstimate,
+    Task,
     against_given,
     agreement,
     check_name,
@@ -129,7 +130,7 @@ class Label(Stage):
         categories = self._project.specify.spec.categories
         values = [{"name": c.name, "description": c.description} for c in categories]
         session = LabelSession(
-            self._folder / EVENTS, annotator, TASK, self._values(), items["item_id"], round
+            self._folder / EVENTS, annotator, self._task(), items["item_id"], round
         )
         kept = done.filter(pl.col("item_id").is_in(items["item_id"].to_list()))
         return Labeler(
@@ -161,10 +162,9 @@ class Label(Stage):
         count = import_labels(
             given,
             folder=self._folder / EVENTS,
-            task=TASK,
+            task=self._task(),
             items=set(self._project.audit.items()["item_id"]),
             annotators=set(self.annotators),
-            values=set(self._values()),
             round=round,
         )
         self._folder.append(LOG, "imported", {"table": mark, "labels": count, "round": round})
@@ -324,6 +324,9 @@ class Label(Stage):
                 f"unknown annotator {annotator!r}: project.label.invite({annotator!r}) first; "
                 f"invited are {', '.join(self.annotators) or 'none'}"
             )
+
+    def _task(self) -> Task:
+        return Task.choice(TASK, self._values())
 
     def _values(self) -> list[str]:
         return list(self._project.specify.spec.shares)

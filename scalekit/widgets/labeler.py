@@ -75,7 +75,7 @@ class Labeler(Widget):
         assigned = _assign_keys(names, keys or {})
         super().__init__(
             {
-                "task": session.task,
+                "task": session.task.name,
                 "annotator": session.annotator,
                 "values": [
                     {
@@ -113,7 +113,7 @@ class Labeler(Widget):
         rows = [{"value": name, "labels": both[name]} for name in self._names]
         if unsorted := self._done - self._before.total():
             rows.append({"value": "(labelled before)", "labels": unsorted})
-        title = f"{self._session.task}, labelled by {self._session.annotator}"
+        title = f"{self._session.task.name}, labelled by {self._session.annotator}"
         marks = table([*_marks(state)])
         return block(title, *said, table(rows), marks)
 
@@ -192,10 +192,10 @@ def _check_items(items: pl.DataFrame, session: LabelSession) -> None:
 
 
 def _check_values(names: Sequence[str], session: LabelSession) -> None:
-    strange = [name for name in names if name not in session.values]
+    strange = [name for name in names if name not in session.task.names]
     if not names or strange or len(set(names)) != len(names):
         said = f"{strange[0]!r} is not one of them" if strange else "each once, at least one"
-        raise ValueError(f"the values must be of {', '.join(session.values)}: {said}")
+        raise ValueError(f"the values must be of {', '.join(session.task.names)}: {said}")
 
 
 def _assign_keys(names: Sequence[str], wanted: Mapping[str, str]) -> dict[str, str]:
@@ -218,5 +218,5 @@ def _assign_keys(names: Sequence[str], wanted: Mapping[str, str]) -> dict[str, s
 
 def _store(session: LabelSession) -> str:
     """Name where the browser keeps unsaved acts, so that the same task finds them again."""
-    whose = [session.annotator, session.task, session.round, sorted(session.items)]
+    whose = [session.annotator, session.task.name, session.round, sorted(session.items)]
     return f"scalekit/labels/{digest(whose)}"

@@ -121,7 +121,13 @@ def consensus(item: Codes, annotator: Codes, value: Codes, turns: int) -> None:
         lambda: DawidSkene(n_iter=10, tol=-np.inf).fit_predict(frame),
         max(1, turns // 3),
     )
-    say(f"dawid_skene_ratio_crowdkit_{len(item)}", b / a, "x faster", "crowd-kit, both 10 iterations", turns)
+    say(
+        f"dawid_skene_ratio_crowdkit_{len(item)}",
+        b / a,
+        "x faster",
+        "crowd-kit, both 10 iterations",
+        turns,
+    )
 
 
 def interval(item: Codes, _: Codes, value: Codes, turns: int) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from scalekit.journal import Event, JournalError
 from scalekit.journal import read as read_journal
 from scalekit.journal import verify as verify_journal
-from scalekit.label import LabelError, LabelSession, fold, labels_of, read_events
+from scalekit.label import LabelError, LabelSession, Task, fold, labels_of, read_events
 from scalekit.label.events import Judgement
 
 ITEMS = ("i1", "i2", "i3")
@@ -26,7 +26,7 @@ VALUES = ("billing", "returns")
 
 
 def session(folder: Path, who: str = "ana", round: int = 1) -> LabelSession:
-    return LabelSession(folder, who, "category", VALUES, ITEMS, round)
+    return LabelSession(folder, who, Task.choice("category", VALUES), ITEMS, round)
 
 
 def label(act: str, item: str = "i1", value: str = "billing", **more: Any) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def test_of_two_open_sessions_the_label_given_last_stands(tmp_path: Path) -> Non
 def test_item_ids_come_back_as_they_were_given(tmp_path: Path) -> None:
     # macOS hands file names out decomposed; as an id such a name must find its item again.
     decomposed = unicodedata.normalize("NFD", "café-1")
-    one = LabelSession(tmp_path, "ana", "category", VALUES, [decomposed])
+    one = LabelSession(tmp_path, "ana", Task.choice("category", VALUES), [decomposed])
     one.record(label("a", decomposed))
     assert labels_of(read_events(tmp_path))["item_id"].to_list() == [decomposed]
 
@@ -248,10 +248,10 @@ def test_a_damaged_line_is_named_with_file_and_line(tmp_path: Path) -> None:
 LABELLER = """
 import sys
 from pathlib import Path
-from scalekit.label import LabelSession
+from scalekit.label import LabelSession, Task
 
 items = [f"i{n}" for n in range(100_000)]
-session = LabelSession(Path(sys.argv[1]), "ana", "category", ("x", "y"), items)
+session = LabelSession(Path(sys.argv[1]), "ana", Task.choice("category", ("x", "y")), items)
 for n, item in enumerate(items):
     act = {"id": f"a{n}", "kind": "label", "item": item, "value": "xy"[n % 2]}
     event = session.record(act)
@@ -277,7 +277,9 @@ def test_every_label_acknowledged_before_kill_nine_is_on_disk(tmp_path: Path, af
     assert len(on_disk) <= len(acknowledged) + 1  # at most the one whose answer was on its way
     (path,) = tmp_path.rglob("*.jsonl")
     assert verify_journal(path)
-    again = LabelSession(tmp_path, "ana", "category", ("x", "y"), ["i0"])  # and work goes on
+    again = LabelSession(
+        tmp_path, "ana", Task.choice("category", ("x", "y")), ["i0"]
+    )  # and work goes on
     again.record(label("z", "i0", "y"))
     assert standing(tmp_path)["ana", "i0"] == "y"
     assert len(read_journal(path)) >= after

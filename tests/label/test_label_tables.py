@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 
 from scalekit.frames import FrameError
-from scalekit.label import LabelError, check_labels, import_labels, labels_of, read_events
+from scalekit.label import LabelError, Task, check_labels, import_labels, labels_of, read_events
 
 KNOWN: dict[str, Any] = {
     "items": {"i1", "i2"},
     "annotators": {"ana", "ben"},
-    "values": {"billing", "returns"},
+    "task": Task.choice("category", ["billing", "returns"]),
 }
 GOOD = [
     {"item_id": "i1", "annotator": "ana", "value": "billing", "seconds": 2.5, "at": "2026-10-05"},
@@ -24,7 +24,7 @@ GOOD = [
 
 
 def bring(folder: Path, rows: Any) -> int:
-    return import_labels(rows, folder=folder, task="category", **KNOWN)
+    return import_labels(rows, folder=folder, **KNOWN)
 
 
 def test_labels_come_in_with_their_seconds_and_times(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_labels_come_in_with_their_seconds_and_times(tmp_path: Path) -> None:
     [
         ("item_id", "i9", "row 3: item_id 'i9' is not among the items"),
         ("annotator", "eve", "row 3: annotator 'eve' was not invited"),
-        ("value", "refund", "row 3: value 'refund' is not one of billing, returns"),
+        ("value", "refund", "row 3: value: 'refund' is not one of billing, returns"),
         ("item_id", None, "row 3"),
         ("annotator", None, "row 3"),
         ("value", None, "row 3"),
@@ -75,9 +75,7 @@ def test_times_read_as_text_are_refused_or_read_and_never_half_recorded(tmp_path
 def test_a_name_that_cannot_be_a_folder_records_nothing(tmp_path: Path) -> None:
     rows = [*GOOD, {**GOOD[0], "annotator": "team b"}]
     with pytest.raises(LabelError, match="team b"):
-        import_labels(
-            rows, folder=tmp_path, task="t", **{**KNOWN, "annotators": {"ana", "ben", "team b"}}
-        )
+        import_labels(rows, folder=tmp_path, **{**KNOWN, "annotators": {"ana", "ben", "team b"}})
     assert not list(tmp_path.rglob("*.jsonl"))
 
 
@@ -99,6 +97,6 @@ def test_any_table_is_taken(make: Any) -> None:
 def test_numbers_as_ids_and_values_are_taken_as_text() -> None:
     table = check_labels(
         [{"item_id": 1, "annotator": "ana", "value": 5}],
-        items={"1"}, annotators={"ana"}, values={"5"},
+        items={"1"}, annotators={"ana"}, task=Task.choice("t", ["5"]),
     )  # fmt: skip
     assert table.row(0) == ("1", "ana", "5")

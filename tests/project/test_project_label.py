@@ -30,7 +30,7 @@ def journals(project: Any) -> dict[Path, bytes]:
         ({"item_id": "T-9999"}, "row 2: item_id 'T-9999' is not among the items"),
         ({"item_id": "T-1027"}, "T-1027"),  # junk: left out by the audit
         ({"annotator": "eve"}, r"annotator 'eve' was not invited; project\.label\.invite"),
-        ({"value": "refund"}, "value 'refund' is not one of account_access, billing"),
+        ({"value": "refund"}, "value: 'refund' is not one of account_access, billing"),
         ({"value": None}, "row 2"),
         ({"item_id": None}, "row 2"),
     ],

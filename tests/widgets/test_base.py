@@ -19,12 +19,12 @@ from scalekit.widgets.base import HERE, Throttle, script, style
 CELL = """
 import polars as pl, tempfile
 from pathlib import Path
-from scalekit.label import LabelSession
+from scalekit.label import LabelSession, Task
 from scalekit.specify import problems
 from scalekit.widgets import Labeler, SpecWriter
 
 items = pl.DataFrame({"item_id": ["i0"], "text": ["<b>x</b>"]})
-session = LabelSession(Path(tempfile.mkdtemp()), "ana", "triage", ["yes"], ["i0"])
+session = LabelSession(Path(tempfile.mkdtemp()), "ana", Task.choice("triage", ["yes"]), ["i0"])
 display(Labeler(items, session, [{"name": "yes", "description": ""}]))
 display(SpecWriter({"name": "triage"}, problems, lambda d: None, lambda d: ""))
 """

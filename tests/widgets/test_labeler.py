@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from scalekit.journal import Event, JournalError
-from scalekit.label import LabelSession, labels_of, read_events
+from scalekit.label import LabelSession, Task, labels_of, read_events
 from scalekit.widgets import Labeler
 
 VALUES = [{"name": "yes", "description": "it does"}, {"name": "no", "description": ""}]
@@ -30,7 +30,9 @@ def make(
 ) -> tuple[Labeler, Sent]:
     rows = [{"item_id": f"i{n}", "text": f"text {n}"} for n in range(count)]
     items = pl.DataFrame(rows, schema={"item_id": pl.String, "text": pl.String})
-    session = session or LabelSession(folder, "ana", "triage", ["yes", "no"], items["item_id"])
+    session = session or LabelSession(
+        folder, "ana", Task.choice("triage", ["yes", "no"]), items["item_id"]
+    )
     widget = Labeler(items, session, VALUES, **options)
     sent = Sent()
     widget.send = sent.append
@@ -94,7 +96,7 @@ class FullDisk(LabelSession):
 
 
 def test_an_exception_becomes_an_error_that_may_be_tried_again(tmp_path: Path) -> None:
-    session = FullDisk(tmp_path, "ana", "triage", ["yes", "no"], ["i0"])
+    session = FullDisk(tmp_path, "ana", Task.choice("triage", ["yes", "no"]), ["i0"])
     widget, sent = make(tmp_path, 1, session)
     label(widget, "a1", "i0")
     assert sent == [{"reply": "a1", "error": "the disk is full", "final": False}]
@@ -211,7 +213,7 @@ def _plain(html: str) -> str:
 def test_the_summary_escapes_what_people_wrote(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script>"
     items = pl.DataFrame({"item_id": [attack], "text": [attack]})
-    session = LabelSession(tmp_path, "ana", attack, [attack], [attack])
+    session = LabelSession(tmp_path, "ana", Task.choice(attack, [attack]), [attack])
     widget = Labeler(items, session, [{"name": attack}])
     widget.send = Sent().append
     say(widget, id="a1", kind="label", item=attack, value=attack)
@@ -222,7 +224,7 @@ def test_the_summary_escapes_what_people_wrote(tmp_path: Path) -> None:
 
 def test_keys_are_digits_then_letters_without_the_commands(tmp_path: Path) -> None:
     names = [f"v{n}" for n in range(40)]
-    session = LabelSession(tmp_path, "ana", "t", names, ["i0"])
+    session = LabelSession(tmp_path, "ana", Task.choice("t", names), ["i0"])
     items = pl.DataFrame({"item_id": ["i0"], "text": ["x"]})
     widget = Labeler(items, session, [{"name": n} for n in names], keys={"v1": "Y"})
     keys = [v["key"] for v in widget.config["values"]]
@@ -242,7 +244,7 @@ def test_a_key_that_can_not_be_is_refused(tmp_path: Path, keys: dict[str, str]) 
 
 
 def test_items_and_values_must_be_the_sessions(tmp_path: Path) -> None:
-    session = LabelSession(tmp_path, "ana", "t", ["yes", "no"], ["i0"])
+    session = LabelSession(tmp_path, "ana", Task.choice("t", ["yes", "no"]), ["i0"])
     with pytest.raises(ValueError, match="item 'i1' is not one"):
         make(tmp_path, 2, session)
     with pytest.raises(ValueError, match="no column 'text'"):
