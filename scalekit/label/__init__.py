@@ -20,6 +20,7 @@ from scalekit.label.events import (
 from scalekit.label.gate import gate
 from scalekit.label.mislabels import Mislabels, mislabel_candidates
 from scalekit.label.noise import NoiseEstimate, dawid_skene, noise_estimate
+from scalekit.label.parts import PartAgreement, agreement_by_part, judged_parts
 from scalekit.label.preference import (
     BradleyTerry,
     PreferencePairs,
@@ -39,11 +40,13 @@ __all__ = [
     "LabelSession",
     "Mislabels",
     "NoiseEstimate",
+    "PartAgreement",
     "PreferencePairs",
     "Task",
     "Value",
     "against_given",
     "agreement",
+    "agreement_by_part",
     "bootstrap_alpha",
     "bradley_terry",
     "careless",
@@ -56,6 +59,7 @@ __all__ = [
     "gate",
     "gwet_ac1",
     "import_labels",
+    "judged_parts",
     "krippendorff_alpha",
     "labels_of",
     "majority",

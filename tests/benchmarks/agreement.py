@@ -1,10 +1,9 @@
 """What agreement and consensus cost, against the field's libraries; one JSON object a line.
 
 Simulated labels: five values, five labels an item, 50 annotators of differing skill; 10,000,
-100,000 and 1,000,000 labels. Both sides count for themselves from the same codes (Dawid-Skene: ours
-from the table of texts a user has, theirs from codes). One thread, A and B in turn within one run,
-medians. A library that is not installed is left out. ``--quick``: up to 100,000 labels, fewer
-turns.
+100,000 and 1,000,000 labels. Both sides count for themselves from the same codes (Dawid-Skene: from
+the same table of texts). One thread, A and B in turn within one run, medians. A library that is not
+installed is left out. ``--quick``: up to 100,000 labels, fewer turns.
 """
 
 from __future__ import annotations
@@ -110,12 +109,11 @@ def cohen(item: Codes, annotator: Codes, value: Codes, turns: int) -> None:
 def consensus(item: Codes, annotator: Codes, value: Codes, turns: int) -> None:
     if importlib.util.find_spec("crowdkit") is None:
         return
-    import pandas as pd
     from crowdkit.aggregation import DawidSkene
 
     table = pl.DataFrame({"item_id": item, "annotator": annotator, "value": value})
     table = table.select(pl.all().cast(pl.String))
-    frame = pd.DataFrame({"task": item, "worker": annotator, "label": value})
+    frame = table.rename({"item_id": "task", "annotator": "worker", "value": "label"}).to_pandas()
     a, b = compare(
         lambda: dawid_skene(table, iterations=10),
         lambda: DawidSkene(n_iter=10, tol=-np.inf).fit_predict(frame),
