@@ -8,6 +8,7 @@ from scalekit.label.coefficients import (
     gwet_ac1,
     krippendorff_alpha,
 )
+from scalekit.label.cohorts import CohortAgreement, agreement_by_cohort, agreement_over_time
 from scalekit.label.consensus import against_given, careless, majority
 from scalekit.label.events import (
     LabelError,
@@ -35,6 +36,7 @@ from scalekit.label.tasks import Criterion, Task, Value
 __all__ = [
     "Agreement",
     "BradleyTerry",
+    "CohortAgreement",
     "Criterion",
     "LabelError",
     "LabelSession",
@@ -46,7 +48,9 @@ __all__ = [
     "Value",
     "against_given",
     "agreement",
+    "agreement_by_cohort",
     "agreement_by_part",
+    "agreement_over_time",
     "bootstrap_alpha",
     "bradley_terry",
     "careless",
