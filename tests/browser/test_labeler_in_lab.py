@@ -24,7 +24,7 @@ def labelling(folder: Path, texts: list[str], session: str = "LabelSession") -> 
 import polars as pl
 from pathlib import Path
 from scalekit.journal import JournalError
-from scalekit.label import LabelSession, labels_of, read_events
+from scalekit.label import LabelSession, Task, labels_of, read_events
 from scalekit.widgets import Labeler
 
 class FullDisk(LabelSession):
@@ -38,7 +38,7 @@ items = pl.DataFrame({{"text": {texts!r}}}).with_row_index("item_id", offset=1)
 items = items.with_columns(pl.format("item-{{}}", pl.col("item_id")).alias("item_id"))
 labelled = labels_of(read_events(events)) if events.exists() else pl.DataFrame({{"item_id": []}})
 left = items.filter(~pl.col("item_id").is_in(labelled["item_id"].to_list()))
-session = {session}(events, "ana", "triage", {VALUES!r}, items["item_id"])
+session = {session}(events, "ana", Task.choice("triage", {VALUES!r}), items["item_id"])
 values = [{{"name": v, "description": f"about {{v}}"}} for v in {VALUES!r}]
 Labeler(left, session, values, guidelines="Look twice.", done=labelled.height)
 """
