@@ -212,7 +212,9 @@ class StepperView {
     this.snapshot.disabled = running || !state;
     const earlier = state?.snapshots.filter((u) => u < update) ?? [];
     this.back.disabled = running || !earlier.length;
-    this.kept.textContent = earlier.length ? `back goes to ${earlier.at(-1)}` : "";
+    const kept = state?.snapshots.includes(update) ? ["this state is kept"] : [];
+    if (earlier.length) kept.push(`back goes to ${earlier.at(-1)}`);
+    this.kept.textContent = kept.join(" · ");
     const last = state?.last;
     this.empty.hidden = Boolean(last) || !state;
     this.pictures.hidden = !last;

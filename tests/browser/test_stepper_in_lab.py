@@ -24,9 +24,15 @@ stepper
 Open = Callable[..., Notebook]
 
 
+AT = """([root, said]) =>
+    document.querySelector(`${root} .sk-where`).textContent === said &&
+    document.querySelector(`${root} .sk-pace`).dataset.running === "false"
+"""
+
+
 def at(notebook: Notebook, update: str) -> None:
-    script = "([root, said]) => document.querySelector(`${root} .sk-where`).textContent === said"
-    notebook.page.wait_for_function(script, arg=[ROOT, f"update {update} of 1,200"])
+    """Wait until the run stands still at *update*: only then are all keys taken."""
+    notebook.page.wait_for_function(AT, arg=[ROOT, f"update {update} of 1,200"])
 
 
 def test_every_control_by_key_and_the_kernel_stays_free(open_notebook: Open) -> None:
@@ -39,7 +45,7 @@ def test_every_control_by_key_and_the_kernel_stays_free(open_notebook: Open) -> 
     page.keyboard.press("s")
     at(notebook, "1")
     page.keyboard.press("k")
-    page.wait_for_selector(f"{ROOT} >> text=Snapshot")
+    page.wait_for_selector(f"{ROOT} >> text=this state is kept")
     page.keyboard.press("ArrowRight")
     at(notebook, "2")
     page.wait_for_selector(f"{ROOT} >> text=back goes to 1")
