@@ -25,6 +25,7 @@ __all__ = ["LabelError", "LabelSession", "fold", "labels_of", "read_events"]
 KINDS = ("label", "skip", "flag", "note", "undo")
 FIELDS = (
     "kind", "item", "value", "text", "reverses", "active_ms", "wall_ms", "by", "via", "at",
+    "shown_first",
 )  # fmt: skip
 _NAME = re.compile(r"[\w.@-]{1,64}")
 SCHEMA = {

@@ -63,6 +63,10 @@ class Task:
         Levels of preference in a pair task: 1 is no more than which one.
     ties
         Whether a pair task may be answered with a tie.
+    roles
+        Whose turns a turns task asks about; everybody's where empty.
+    question
+        What the annotator is asked, in words.
 
     Raises
     ------
@@ -76,6 +80,8 @@ class Task:
     criteria: tuple[Criterion, ...] = ()
     strength: int = 3
     ties: bool = True
+    roles: tuple[str, ...] = ()
+    question: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):

@@ -15,6 +15,7 @@ from scalekit.label import (
     LabelSession,
     NoiseEstimate,
     Task,
+    Value,
     against_given,
     agreement,
     check_name,
@@ -127,8 +128,6 @@ class Label(Stage):
         # The same drawn order for everybody, so that the first labels overlap.
         drawn = [sha256(f"{round}:{i}".encode()).hexdigest() for i in todo["item_id"]]
         todo = todo.with_columns(pl.Series("drawn", drawn, dtype=pl.String)).sort("drawn")
-        categories = self._project.specify.spec.categories
-        values = [{"name": c.name, "description": c.description} for c in categories]
         session = LabelSession(
             self._folder / EVENTS, annotator, self._task(), items["item_id"], round
         )
@@ -136,7 +135,6 @@ class Label(Stage):
         return Labeler(
             todo.select("item_id", "text"),
             session,
-            values,
             guidelines=self.instructions,
             done=dict(kept["value"].value_counts().iter_rows()),
         )
@@ -326,7 +324,8 @@ class Label(Stage):
             )
 
     def _task(self) -> Task:
-        return Task.choice(TASK, self._values())
+        categories = self._project.specify.spec.categories
+        return Task(TASK, values=tuple(Value(c.name, c.description) for c in categories))
 
     def _values(self) -> list[str]:
         return list(self._project.specify.spec.shares)

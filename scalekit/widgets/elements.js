@@ -44,6 +44,24 @@ export function claimKey(event) {
   return true;
 }
 
+/** @param {number} count @param {string} what */
+export function plural(count, what) {
+  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+}
+
+/** The cap of a key, where there is one. @param {string} key */
+export function keyCap(key) {
+  return element("kbd", { hidden: !key, "aria-hidden": "true" }, key);
+}
+
+/** Scroll *within*, and nothing around it, until *node* is seen. @param {any} node @param {any} within */
+export function reveal(node, within) {
+  if (!node) return;
+  const [inner, outer] = [node.getBoundingClientRect(), within.getBoundingClientRect()];
+  if (inner.top < outer.top) within.scrollTop -= outer.top - inner.top;
+  else if (inner.bottom > outer.bottom) within.scrollTop += inner.bottom - outer.bottom;
+}
+
 /**
  * The assertive banner: what is not saved, and why.
  * @param {import("./outbox.js").Outbox} outbox

@@ -1,19 +1,27 @@
 // The labeler: shows one item, takes a label by key or button, and moves on at once.
 
-import { banner, claimKey, element, isTextField } from "./elements.js";
+import { MultiForm, OptionForm, RubricForm, TextForm } from "./answers.js";
+import { contentNodes } from "./content.js";
+import { banner, claimKey, element, isTextField, keyCap, plural } from "./elements.js";
 import { Labelling, isOpen } from "./labelling.js";
+import { SpanForm } from "./spans.js";
+import { TurnsForm } from "./turns.js";
 
-/** @typedef {{name: string, description: string, key: string}} Value */
+/** @type {Record<string, any>} how each kind of task is answered */
+const FORMS = {
+  choice: OptionForm,
+  pair: OptionForm,
+  multi: MultiForm,
+  rubric: RubricForm,
+  text: TextForm,
+  span: SpanForm,
+  turns: TurnsForm,
+};
 
 /** @param {number} ms @returns {string} */
 function duration(ms) {
   const minutes = Math.max(1, Math.round(ms / 60_000));
   return minutes < 90 ? `about ${minutes} min left` : `about ${(minutes / 60).toFixed(1)} h left`;
-}
-
-/** @param {number} count @param {string} what */
-function plural(count, what) {
-  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** A view of a Labelling: draws the parts once, then changes what they say. */
@@ -26,14 +34,17 @@ class LabelerView {
     this.alarm = banner(labelling.outbox, (count) => plural(count, "act"));
     this.#drawHead();
     this.#drawItem();
-    this.#drawChoices();
+    const { question, kind } = labelling.config;
+    this.form = new FORMS[kind](this);
+    const asked = element("p", { class: "sk-question", dir: "auto" }, question);
+    this.answering = element("div", { class: "sk-answering" }, asked, this.form.node);
     this.#drawTools();
     const { task, annotator } = labelling.config;
     const name = `Label ${task}, as ${annotator}`;
     this.root = element(
       "div",
       { class: "sk-root sk-labeler", tabindex: "0", role: "group", "aria-label": name },
-      ...[this.head, this.alarm.node, this.stage, this.noteBox, this.choices, this.tools],
+      ...[this.head, this.alarm.node, this.stage, this.noteBox, this.answering, this.tools],
     );
     this.#listen(signal);
     el.replaceChildren(this.root);
@@ -46,7 +57,7 @@ class LabelerView {
     this.progress = element("span", { class: "sk-progress" });
     this.saved = element("span", { class: "sk-saved" });
     this.keysOn = element("span", { class: "sk-keys-on" }, "keys active");
-    this.keysOff = this.#button("click here to use the keys", "sk-keys-off", () => {});
+    this.keysOff = this.button("click here to use the keys", "sk-keys-off", () => {});
     this.fill = element("span");
     this.bar = element(
       "div",
@@ -63,7 +74,7 @@ class LabelerView {
     this.looking = element("p", { class: "sk-looking" });
     this.text = element("div", { class: "sk-text", dir: "auto", "aria-live": "polite" });
     this.remark = element("p", { class: "sk-remark" });
-    this.revisit = this.#button("", "sk-ghost sk-revisit", () => this.labelling.revisit());
+    this.revisit = this.button("", "sk-ghost sk-revisit", () => this.labelling.revisit());
     const item = [this.looking, this.text, this.remark, this.revisit];
     this.item = element("div", { class: "sk-item" }, ...item);
     this.guide = this.#drawGuide();
@@ -75,30 +86,14 @@ class LabelerView {
   }
 
   #drawGuide() {
-    const { guidelines, values } = this.labelling.config;
+    const { guidelines, values, criteria } = this.labelling.config;
     const list = element("dl");
-    for (const { name, description } of values) {
+    for (const { name, description } of [...values, ...criteria]) {
       list.append(element("dt", {}, name), element("dd", {}, description));
     }
     const text = element("div", { class: "sk-guide-text", dir: "auto" }, guidelines);
     const title = element("h4", {}, "Guidelines");
     return element("aside", { class: "sk-guide", hidden: true }, title, text, list);
-  }
-
-  #drawChoices() {
-    this.choices = element("div", { class: "sk-choices", role: "group", "aria-label": "Labels" });
-    /** @type {Map<string, HTMLButtonElement>} */
-    this.choice = new Map();
-    for (const value of this.labelling.config.values) {
-      const press = () => this.labelling.answer("label", value.name, "mouse");
-      const button = this.#button("", "sk-choice", press, value.key);
-      button.dataset.value = value.name;
-      const about = value.description && element("small", {}, value.description);
-      button.append(keyCap(value.key), element("span", {}, element("b", {}, value.name), about));
-      if (value.description) button.title = value.description;
-      this.choice.set(value.name, button);
-      this.choices.append(button);
-    }
   }
 
   #drawTools() {
@@ -108,11 +103,13 @@ class LabelerView {
       /** @type {string} */ key,
       /** @type {any} */ act,
     ) => {
-      const button = this.#button(name, "sk-tool", act, key);
+      const button = this.button(name, "sk-tool", act, key);
       button.append(keyCap(key === "ArrowLeft" ? "←" : key));
       return button;
     };
-    this.back = tool("Previous", "ArrowLeft", () => labelling.go(labelling.at - 1));
+    // Where words are marked, the arrows go from word to word.
+    const before = labelling.config.kind === "span" ? "[" : "ArrowLeft";
+    this.back = tool("Previous", before, () => labelling.go(labelling.at - 1));
     this.undo = tool("Undo", "u", () => labelling.undo("mouse"));
     this.skip = tool("Skip", "s", () => labelling.answer("skip", "", "mouse"));
     this.flag = tool("Flag", "f", () => labelling.flag("mouse"));
@@ -127,7 +124,7 @@ class LabelerView {
    * A button that gives the focus back, so that the next key is the labeler's and not its own.
    * @param {string} name @param {string} style @param {() => void} press @param {string} [key]
    */
-  #button(name, style, press, key) {
+  button(name, style, press, key) {
     const said = { class: style, type: "button", "aria-keyshortcuts": key || null };
     const button = element("button", said, name);
     button.addEventListener("click", () => {
@@ -135,6 +132,25 @@ class LabelerView {
       press();
     });
     return button;
+  }
+
+  // --- what a form asks of its view --------------------------------------------------------------
+
+  /** The answer to the item on the screen, as far as it goes. @param {any} blank */
+  draft(blank) {
+    const entry = this.labelling.current;
+    return entry ? this.labelling.draft(entry, blank) : blank;
+  }
+
+  /** @param {any} value */
+  keepDraft(value) {
+    if (this.labelling.current) this.labelling.keepDraft(this.labelling.current, value);
+    this.labelling.changed();
+  }
+
+  /** @param {any} value @param {string} by key or mouse */
+  submit(value, by) {
+    this.labelling.answer("label", value, by);
   }
 
   // --- listening -------------------------------------------------------------------------------
@@ -159,8 +175,9 @@ class LabelerView {
   #key(event) {
     if (!claimKey(event)) return;
     if (event.repeat || event.isComposing) return;
-    if (isTextField(event.target)) return this.#noteKey(event);
-    const action = this.#action(event);
+    if (event.target === this.note) return this.#noteKey(event);
+    const typing = isTextField(event.target);
+    const action = typing ? this.form.fieldKey(event) : this.#action(event);
     if (!action) return;
     event.preventDefault();
     action();
@@ -172,10 +189,8 @@ class LabelerView {
     // By place on the keyboard too: on some layouts a digit needs Shift.
     const digit = !event.shiftKey && /^Digit(\d)$/.exec(event.code)?.[1];
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const value = labelling.config.values.find(
-      (/** @type {Value} */ v) => v.key && (v.key === key || v.key === digit),
-    );
-    if (value) return () => this.#press(value);
+    const answer = this.form.key((/** @type {string} */ k) => k === key || k === digit, event);
+    if (answer) return answer;
     /** @type {Record<string, () => void>} */
     const commands = {
       u: () => labelling.undo("key"),
@@ -188,18 +203,14 @@ class LabelerView {
       Escape: () => /** @type {HTMLElement} */ (document.activeElement).blur(),
       ArrowLeft: () => labelling.go(labelling.at - 1),
       ArrowRight: () => labelling.forward(),
+      "[": () => labelling.go(labelling.at - 1),
+      "]": () => labelling.forward(),
+      PageUp: () => this.text.scrollBy(0, -0.8 * this.text.clientHeight),
+      PageDown: () => this.text.scrollBy(0, 0.8 * this.text.clientHeight),
       ArrowUp: () => this.text.scrollBy(0, -80),
       ArrowDown: () => this.text.scrollBy(0, 80),
     };
     return commands[key];
-  }
-
-  /** @param {Value} value */
-  #press(value) {
-    this.labelling.answer("label", value.name, "key");
-    const button = this.choice.get(value.name);
-    button?.classList.add("sk-pressed");
-    setTimeout(() => button?.classList.remove("sk-pressed"), 120);
   }
 
   /** @param {KeyboardEvent} event */
@@ -266,26 +277,32 @@ class LabelerView {
     if (!this.noteBox.hidden && entry !== this.noted) this.#closeNote(true);
     const back = entry && !isOpen(entry);
     const answer = entry?.acts.at(-1);
-    const given = answer?.kind === "label" ? `You said ${answer.value}.` : "You skipped this.";
+    const given = answer?.kind === "label" ? `You said: ${labelling.described(answer.value)}.` : "You skipped this.";
     const looking = `Looking back. ${given} A label replaces it; → goes on.`;
     this.looking.textContent = back ? looking : "";
-    const text = entry ? entry.text || "(no text)" : this.#emptyText();
-    // Unchanged text is left alone: a screen reader would read it once more.
-    if (text !== this.text.textContent) this.text.textContent = text;
-    if (entry !== this.shown) this.text.scrollTop = 0;
-    this.shown = entry;
-    this.item.classList.toggle("sk-empty", !entry || !entry.text);
+    this.#showContent(entry);
+    this.item.classList.toggle("sk-empty", !this.text.firstElementChild && !entry?.content.text);
     const flagged = entry?.flag ? "⚑ flagged" : "";
     this.remark.textContent = [flagged, entry?.note].filter(Boolean).join(" · ");
     this.flag.setAttribute("aria-pressed", String(Boolean(entry?.flag)));
     this.revisit.hidden = Boolean(entry) || labelling.waiting || !labelling.counts.skipped;
     this.revisit.textContent = `Go through the ${labelling.counts.skipped} skipped`;
-    for (const [name, button] of this.choice) {
-      button.classList.toggle("sk-chosen", back === true && answer?.value === name);
-      button.disabled = !entry;
-    }
+    this.form.show(entry, back && answer?.kind === "label" ? answer.value : undefined);
     for (const button of [this.skip, this.flag, this.noteTool]) button.disabled = !entry;
     this.back.disabled = labelling.at === 0;
+  }
+
+  /** @param {import("./labelling.js").Entry | undefined} entry */
+  #showContent(entry) {
+    const said = entry ? entry.id : this.#emptyText();
+    const own = entry && this.form.content?.(entry);
+    // What is unchanged is left alone: a screen reader would read it once more.
+    if (entry === this.shown && said === this.saying) return;
+    const nodes = own ?? (entry ? contentNodes(entry.content) : [said]);
+    this.text.replaceChildren(...(nodes.length ? nodes : ["(no text)"]));
+    this.text.scrollTop = 0;
+    this.shown = entry;
+    this.saying = said;
   }
 
   #emptyText() {
@@ -296,11 +313,6 @@ class LabelerView {
     if (counts.skipped) return `${done} labelled, ${counts.skipped} skipped.`;
     return `All ${done} are labelled. Run the next cell to see what they say.`;
   }
-}
-
-/** @param {string} key */
-function keyCap(key) {
-  return element("kbd", { hidden: !key, "aria-hidden": "true" }, key);
 }
 
 export default () => {

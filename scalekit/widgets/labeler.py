@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import string
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
 
 from scalekit.display import block, table
+from scalekit.journal import Event
 from scalekit.label.events import Judgement, LabelSession, fold
 from scalekit.signing import digest
+from scalekit.widgets.asking import form, tally
 from scalekit.widgets.base import Widget, script, style
+from scalekit.widgets.content import check_content, content, sides_of
 
 __all__ = ["Labeler"]
 
 BATCH = 40
+BATCH_SIZE = 700_000  # characters: a Jupyter server drops what comes faster than 1 MB a second
 PAST = 20
-COMMAND_KEYS = "usfng?"
-LABEL_KEYS = [*"1234567890", *(c for c in string.ascii_lowercase if c not in COMMAND_KEYS)]
 
 Standing = Mapping[str, Judgement]
 
@@ -30,11 +32,18 @@ class Labeler(Widget):
     Parameters
     ----------
     items
-        The items still to label, in order: columns ``item_id`` and ``text``.
+        The items still to label, in order: ``item_id``, and what is to be seen of them:
+
+        - ``text``; with ``language`` (such as "python") it is code and shown in colours
+        - ``messages``: a conversation, each with ``role`` and ``content``
+        - ``image``: a path or the bytes of a file
+        - for a pair ``first`` and ``second``, and ``prompt`` or ``messages`` before them. Which is
+          shown first is drawn, each as often, and kept with the answer; a column ``side`` (from
+          the assignment) decides instead
+        - ``draft``: where a rewriting starts
     session
-        Where acts are written; an act counts as saved once its ``record`` has returned.
-    values
-        The labels that may be given: ``name`` and ``description`` of each.
+        Where acts are written; an act counts as saved once its ``record`` has returned. Its task
+        says what is asked.
     guidelines
         Plain text that the annotator can open beside the item.
     done
@@ -45,7 +54,7 @@ class Labeler(Widget):
     Raises
     ------
     ValueError
-        When a column, an item or a value is not known to the session, or a key is taken.
+        When a column is missing, an item is not known to the session, or a key is taken.
     """
 
     _esm = script("labeler")
@@ -55,36 +64,25 @@ class Labeler(Widget):
         self,
         items: pl.DataFrame,
         session: LabelSession,
-        values: Sequence[Mapping[str, str]],
         *,
         guidelines: str = "",
         done: int | Mapping[str, int] = 0,
         keys: Mapping[str, str] | None = None,
     ) -> None:
         _check_items(items, session)
-        names = [v["name"] for v in values]
-        _check_values(names, session)
+        self._items = items
         self._ids: list[str] = items["item_id"].to_list()
         self._places = {item: place for place, item in enumerate(self._ids)}
-        self._texts = items["text"]
         self._session = session
-        self._names = names
+        self._sides = _sides(items, session) if session.task.kind == "pair" else {}
         self._before = Counter(done) if isinstance(done, Mapping) else Counter()
         self._done = done if isinstance(done, int) else self._before.total()
         self._acts: dict[str, Judgement] = {}
-        assigned = _assign_keys(names, keys or {})
         super().__init__(
             {
+                **form(session.task, keys or {}),
                 "task": session.task.name,
                 "annotator": session.annotator,
-                "values": [
-                    {
-                        "name": v["name"],
-                        "description": v.get("description", ""),
-                        "key": assigned.get(v["name"], ""),
-                    }
-                    for v in values
-                ],
                 "guidelines": guidelines,
                 "done": self._done,
                 "total": self._done + len(self._ids),
@@ -95,23 +93,29 @@ class Labeler(Widget):
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Record an act, or return the next items."""
         if message.get("kind") == "items":
-            return self._items(message)
-        event = self._session.record(message)
+            return self._batch(message)
+        event = self._session.record(self._act(message))
         place = (self._session.session, event.seq)
         self._acts[event.data["id"]] = Judgement(place, self._session.annotator, event)
         return {}
 
+    def _act(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the act as it is kept: of a pair, what was seen on the left may be the second."""
+        side = self._sides.get(message.get("item", ""))
+        if side is None or message.get("kind") != "label":
+            return message
+        return {**message, "value": _seen(message.get("value"), side), "shown_first": side}
+
     def to_html(self) -> str:
-        """Show the labels on disk by value, and the items that were flagged or noted."""
+        """Show what the labels on disk say, and the items that were flagged or noted."""
         state = self._standing()
-        labels = Counter(s["label"].event.data["value"] for s in state.values() if "label" in s)
+        labels = [s["label"].event.data["value"] for s in state.values() if "label" in s]
         counts = self._counts(state)
         total = self._done + len(self._ids)
         said = [f"{counts['labelled']:,} of {total:,} labelled"]
         said += [f"{counts[k]:,} {k}" for k in ("skipped", "flagged") if counts[k]]
-        both = self._before + labels
-        rows = [{"value": name, "labels": both[name]} for name in self._names]
-        if unsorted := self._done - self._before.total():
+        rows = tally(self._session.task, labels, self._before)
+        if (unsorted := self._done - self._before.total()) and "value" in rows[0]:
             rows.append({"value": "(labelled before)", "labels": unsorted})
         title = f"{self._session.task.name}, labelled by {self._session.annotator}"
         marks = table([*_marks(state)])
@@ -129,21 +133,23 @@ class Labeler(Widget):
             "flagged": sum("flag" in s for s in state.values()),
         }
 
-    def _items(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def _batch(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Return the next batch from a place on: unanswered items, or again the skipped ones."""
         state = self._standing()
         again = bool(message.get("again"))
         batch: list[dict[str, Any]] = []
         following: int | None = None
+        size = 0
         for place in range(int(message.get("from", 0)), len(self._ids)):
             stands = state.get(self._ids[place], {})
             wanted = ("skip" in stands) if again else ("skip" not in stands)
             if "label" in stands or not wanted:
                 continue
-            if len(batch) == BATCH:
+            if len(batch) == BATCH or size > BATCH_SIZE:
                 following = place
                 break
             batch.append(self._entry(place, stands))
+            size += len(json.dumps(batch[-1]))
         reply: dict[str, Any] = {"items": batch, "next": following}
         if message.get("opening"):
             reply["past"] = self._past(state)
@@ -162,15 +168,24 @@ class Labeler(Widget):
     def _entry(self, place: int, stands: Standing) -> dict[str, Any]:
         answers = [stands[kind] for kind in ("label", "skip") if kind in stands]
         acts = [judgement.event for judgement in sorted(answers, key=lambda j: j.order)]
+        item = self._ids[place]
+        side = self._sides.get(item, "")
         return {
-            "id": self._ids[place],
-            "text": self._texts[place] or "",
+            "id": item,
+            "content": content(self._items.row(place, named=True), shown_first=side),
             "acts": [
-                {"id": e.data["id"], "kind": e.kind, "value": e.data.get("value", "")} for e in acts
+                {"id": e.data["id"], "kind": e.kind, "value": self._given(e, side)} for e in acts
             ],
             "flag": stands["flag"].event.data["id"] if "flag" in stands else "",
             "note": stands["note"].event.data.get("text", "") if "note" in stands else "",
         }
+
+    def _given(self, event: Event, side: str) -> Any:
+        """Return an answer as the front end gave it; "" for a skip."""
+        if event.kind != "label":
+            return ""
+        answer = self._session.task.decode(event.data["value"])
+        return _seen(answer, side) if side else answer
 
 
 def _marks(state: Mapping[str, Standing]) -> Iterator[dict[str, str | bool]]:
@@ -181,9 +196,9 @@ def _marks(state: Mapping[str, Standing]) -> Iterator[dict[str, str | bool]]:
 
 
 def _check_items(items: pl.DataFrame, session: LabelSession) -> None:
-    for column in ("item_id", "text"):
-        if column not in items.columns:
-            raise ValueError(f"the items have no column {column!r}; there are {items.columns}")
+    if "item_id" not in items.columns:
+        raise ValueError(f"the items have no column 'item_id'; there are {items.columns}")
+    check_content(items, session.task)
     strange = next((i for i in items["item_id"] if i not in session.items), None)
     if strange is not None:
         raise ValueError(f"item {strange!r} is not one of the session's items")
@@ -191,29 +206,23 @@ def _check_items(items: pl.DataFrame, session: LabelSession) -> None:
         raise ValueError("an item_id stands twice among the items")
 
 
-def _check_values(names: Sequence[str], session: LabelSession) -> None:
-    strange = [name for name in names if name not in session.task.names]
-    if not names or strange or len(set(names)) != len(names):
-        said = f"{strange[0]!r} is not one of them" if strange else "each once, at least one"
-        raise ValueError(f"the values must be of {', '.join(session.task.names)}: {said}")
+def _sides(items: pl.DataFrame, session: LabelSession) -> dict[str, str]:
+    """Return which of each pair is shown first."""
+    drawn = sides_of(session.items, session.annotator)
+    if "side" in items.columns:
+        drawn |= {i: s for i, s in items.select("item_id", "side").iter_rows() if s}
+    if strange := sorted(set(drawn.values()) - {"first", "second"}):
+        raise ValueError(f"side {strange[0]!r} is not first or second")
+    return drawn
 
 
-def _assign_keys(names: Sequence[str], wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return the key of each value; values beyond the keys there are have a button only."""
-    for name, key in wanted.items():
-        if name not in names:
-            raise ValueError(f"key {key!r} is for {name!r}, which is not a value")
-        if len(key) != 1 or key.lower() in COMMAND_KEYS or key.isspace():
-            raise ValueError(
-                f"{key!r} can't be the key of {name!r}: one character, "
-                f"and none of {' '.join(COMMAND_KEYS)}"
-            )
-    taken = [key.lower() for key in wanted.values()]
-    if len(set(taken)) != len(taken):
-        raise ValueError(f"two values have the same key: {dict(wanted)}")
-    free = iter([key for key in LABEL_KEYS if key not in taken])
-    chosen = {n: wanted[n].lower() if n in wanted else next(free, "") for n in names}
-    return {name: key for name, key in chosen.items() if key}
+def _seen(answer: Any, side: str) -> Any:
+    """Change an answer about the left and the right into one about first and second, or back."""
+    other = {"first": "second", "second": "first"}
+    if side == "first" or not isinstance(answer, Mapping):
+        return answer
+    preferred = answer.get("preferred")
+    return {**answer, "preferred": other.get(str(preferred), preferred)}
 
 
 def _store(session: LabelSession) -> str:

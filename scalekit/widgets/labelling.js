@@ -1,6 +1,7 @@
 // What a person has labelled in this page: acts stand at once, and are sent to Python in order.
 
-import { Outbox } from "./outbox.js";
+import { plural } from "./elements.js";
+import { Outbox, storage } from "./outbox.js";
 
 const REFILL = 8; // ask for more items when this many are left
 const IDLE = 60_000; // ms without a sign of life that don't count as work
@@ -8,11 +9,12 @@ const HASTY = 700; // ms; a median below this over the last labels earns a gentl
 const HASTY_OVER = 10;
 const PACE_OVER = 20;
 
-/** @typedef {{id: string, kind: string, value: string}} Act */
+/** @typedef {{id: string, kind: string, value: any}} Act */
 /**
  * @typedef {object} Entry an item and what stands for it
  * @property {string} id
- * @property {string} text
+ * @property {import("./content.js").Content} content
+ * @property {any} [draft] an answer that is being put together
  * @property {Act[]} acts labels and skips, the last one counts
  * @property {string} flag id of the act that flagged it
  * @property {string} note
@@ -73,7 +75,7 @@ export class Labelling {
   #next = 0;
   /** @type {{entry: Entry, id: string}[]} labels and skips that can be taken back */
   #history = [];
-  /** @type {{kind: string, value: string, by: string}[]} answers given while items are awaited */
+  /** @type {{kind: string, value: any, by: string}[]} answers given while items are awaited */
   #ahead = [];
 
   /** @param {any} model @param {AbortSignal} signal */
@@ -115,7 +117,7 @@ export class Labelling {
     for (const refresh of this.views) refresh();
   }
 
-  /** @param {string} kind label or skip @param {string} value @param {string} by key or mouse */
+  /** @param {string} kind label or skip @param {any} value @param {string} by key or mouse */
   answer(kind, value, by) {
     const entry = this.current;
     if (!entry) {
@@ -136,7 +138,8 @@ export class Labelling {
     });
     this.#history.push({ entry, id });
     if (kind === "label") this.pace = [...this.pace, time.active_ms].slice(-PACE_OVER);
-    this.said = kind === "label" ? `${value} ✓` : "Skipped";
+    if (kind === "label") this.keepDraft(entry, undefined);
+    this.said = kind === "label" ? `${this.described(value)} ✓` : "Skipped";
     this.#advance();
   }
 
@@ -148,7 +151,7 @@ export class Labelling {
     this.#post({ kind: "undo", item: last.entry.id, reverses: last.id, by });
     this.#recount(last.entry, () => this.#remove(last.entry, last.id));
     this.go(this.entries.indexOf(last.entry));
-    this.say(`Taken back: ${act?.kind === "skip" ? "the skip" : act?.value}`);
+    this.say(`Taken back: ${act?.kind === "skip" ? "the skip" : this.described(act?.value)}`);
   }
 
   /** Flag the item, or take its flag off. @param {string} by */
@@ -170,6 +173,49 @@ export class Labelling {
     entry.note = text;
     this.#post({ kind: "note", item: entry.id, text });
     this.say(text ? "Noted" : "Note removed");
+  }
+
+  /**
+   * The answer to an item as far as it goes: what is being put together, also before this page was
+   * loaded, or what was answered.
+   * @param {Entry} entry @param {any} blank
+   */
+  draft(entry, blank) {
+    if (entry.draft === undefined) {
+      const kept = storage()?.getItem(this.#draftKey(entry));
+      if (kept) entry.draft = JSON.parse(kept);
+    }
+    return entry.draft ?? entry.acts.findLast(({ kind }) => kind === "label")?.value ?? blank;
+  }
+
+  /** @param {Entry} entry @param {any} value undefined when it is given or given up */
+  keepDraft(entry, value) {
+    entry.draft = value;
+    try {
+      if (value === undefined) storage()?.removeItem(this.#draftKey(entry));
+      else storage()?.setItem(this.#draftKey(entry), JSON.stringify(value));
+    } catch {
+      // Storage is full or forbidden: the draft is still kept in this page.
+    }
+  }
+
+  /** @param {Entry} entry */
+  #draftKey(entry) {
+    return `scalekit/drafts/${this.config.store}/${entry.id}`;
+  }
+
+  /** An answer in a few words. @param {any} value @returns {string} */
+  described(value) {
+    const { kind, options } = this.config;
+    if (kind === "choice") return value;
+    if (kind === "multi") return value.join(", ") || "none of them";
+    if (kind === "text") return value.length > 40 ? `“${value.slice(0, 40)}…”` : `“${value}”`;
+    if (kind === "span") return plural(value.length, "mark");
+    if (kind === "turns") return plural(Object.keys(value).length, "turn");
+    if (kind === "rubric") return Object.entries(value).map((p) => p.join(" ")).join(", ");
+    const same = (/** @type {any} */ o) =>
+      o.answer.preferred === value.preferred && o.answer.strength === value.strength;
+    return options.find(same)?.name ?? value.preferred;
   }
 
   /** Show another item, without answering. @param {number} place */

@@ -19,7 +19,7 @@ function newId() {
 }
 
 /** @returns {Storage | null} the browser's storage, where the page may use it */
-function storage() {
+export function storage() {
   try {
     return window.localStorage;
   } catch {

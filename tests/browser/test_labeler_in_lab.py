@@ -24,7 +24,7 @@ def labelling(folder: Path, texts: list[str], session: str = "LabelSession") -> 
 import polars as pl
 from pathlib import Path
 from scalekit.journal import JournalError
-from scalekit.label import LabelSession, Task, labels_of, read_events
+from scalekit.label import LabelSession, Task, Value, labels_of, read_events
 from scalekit.widgets import Labeler
 
 class FullDisk(LabelSession):
@@ -38,9 +38,9 @@ items = pl.DataFrame({{"text": {texts!r}}}).with_row_index("item_id", offset=1)
 items = items.with_columns(pl.format("item-{{}}", pl.col("item_id")).alias("item_id"))
 labelled = labels_of(read_events(events)) if events.exists() else pl.DataFrame({{"item_id": []}})
 left = items.filter(~pl.col("item_id").is_in(labelled["item_id"].to_list()))
-session = {session}(events, "ana", Task.choice("triage", {VALUES!r}), items["item_id"])
-values = [{{"name": v, "description": f"about {{v}}"}} for v in {VALUES!r}]
-Labeler(left, session, values, guidelines="Look twice.", done=labelled.height)
+values = tuple(Value(v, f"about {{v}}") for v in {VALUES!r})
+session = {session}(events, "ana", Task("triage", values=values), items["item_id"])
+Labeler(left, session, guidelines="Look twice.", done=labelled.height)
 """
 
 
@@ -110,7 +110,7 @@ def test_undo_skip_flag_note_and_going_back(folder: Path, open_notebook: Open) -
     page.click(f"{ROOT} .sk-revisit")
     page.wait_for_selector(f"{ROOT} .sk-text:text-is('three')")
     notebook.press(["2", "ArrowLeft", "ArrowLeft"])
-    assert "You said billing" in page.inner_text(f"{ROOT} .sk-looking")
+    assert "You said: billing" in page.inner_text(f"{ROOT} .sk-looking")
     notebook.press(["2"])
     wait_for_count(notebook, 4)
 

@@ -25,7 +25,7 @@ from scalekit.widgets import Labeler, SpecWriter
 
 items = pl.DataFrame({"item_id": ["i0"], "text": ["<b>x</b>"]})
 session = LabelSession(Path(tempfile.mkdtemp()), "ana", Task.choice("triage", ["yes"]), ["i0"])
-display(Labeler(items, session, [{"name": "yes", "description": ""}]))
+display(Labeler(items, session))
 display(SpecWriter({"name": "triage"}, problems, lambda d: None, lambda d: ""))
 """
 

@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 
 from scalekit.journal import Event, JournalError
-from scalekit.label import LabelSession, Task, labels_of, read_events
+from scalekit.label import LabelSession, Task, Value, labels_of, read_events
 from scalekit.widgets import Labeler
 
-VALUES = [{"name": "yes", "description": "it does"}, {"name": "no", "description": ""}]
+TASK = Task("triage", values=(Value("yes", "it does"), Value("no")))
 
 
 class Sent(list[dict[str, Any]]):
@@ -30,10 +30,8 @@ def make(
 ) -> tuple[Labeler, Sent]:
     rows = [{"item_id": f"i{n}", "text": f"text {n}"} for n in range(count)]
     items = pl.DataFrame(rows, schema={"item_id": pl.String, "text": pl.String})
-    session = session or LabelSession(
-        folder, "ana", Task.choice("triage", ["yes", "no"]), items["item_id"]
-    )
-    widget = Labeler(items, session, VALUES, **options)
+    session = session or LabelSession(folder, "ana", TASK, items["item_id"])
+    widget = Labeler(items, session, **options)
     sent = Sent()
     widget.send = sent.append
     return widget, sent
@@ -151,14 +149,14 @@ def test_opening_again_goes_on_and_returns_what_was_done(tmp_path: Path) -> None
     assert reply["past"] == [
         {
             "id": "i0",
-            "text": "text 0",
+            "content": {"text": "text 0"},
             "acts": [{"id": "a1", "kind": "label", "value": "yes"}],
             "flag": "",
             "note": "",
         },
         {
             "id": "i1",
-            "text": "text 1",
+            "content": {"text": "text 1"},
             "acts": [{"id": "a2", "kind": "skip", "value": ""}],
             "flag": "",
             "note": "odd",
@@ -214,7 +212,7 @@ def test_the_summary_escapes_what_people_wrote(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script>"
     items = pl.DataFrame({"item_id": [attack], "text": [attack]})
     session = LabelSession(tmp_path, "ana", Task.choice(attack, [attack]), [attack])
-    widget = Labeler(items, session, [{"name": attack}])
+    widget = Labeler(items, session)
     widget.send = Sent().append
     say(widget, id="a1", kind="label", item=attack, value=attack)
     say(widget, id="a2", kind="note", item=attack, text=attack)
@@ -226,7 +224,7 @@ def test_keys_are_digits_then_letters_without_the_commands(tmp_path: Path) -> No
     names = [f"v{n}" for n in range(40)]
     session = LabelSession(tmp_path, "ana", Task.choice("t", names), ["i0"])
     items = pl.DataFrame({"item_id": ["i0"], "text": ["x"]})
-    widget = Labeler(items, session, [{"name": n} for n in names], keys={"v1": "Y"})
+    widget = Labeler(items, session, keys={"v1": "Y"})
     keys = [v["key"] for v in widget.config["values"]]
     assert keys[:13] == ["1", "y", "2", "3", "4", "5", "6", "7", "8", "9", "0", "a", "b"]
     given = [k for k in keys if k]
@@ -243,14 +241,12 @@ def test_a_key_that_can_not_be_is_refused(tmp_path: Path, keys: dict[str, str]) 
         make(tmp_path, keys=keys)
 
 
-def test_items_and_values_must_be_the_sessions(tmp_path: Path) -> None:
+def test_items_must_be_the_sessions(tmp_path: Path) -> None:
     session = LabelSession(tmp_path, "ana", Task.choice("t", ["yes", "no"]), ["i0"])
     with pytest.raises(ValueError, match="item 'i1' is not one"):
         make(tmp_path, 2, session)
     with pytest.raises(ValueError, match="no column 'text'"):
-        Labeler(pl.DataFrame({"item_id": ["i0"]}), session, VALUES)
-    with pytest.raises(ValueError, match="'maybe' is not one"):
-        Labeler(pl.DataFrame({"item_id": ["i0"], "text": ["x"]}), session, [{"name": "maybe"}])
+        Labeler(pl.DataFrame({"item_id": ["i0"]}), session)
 
 
 def test_nothing_left_is_said(tmp_path: Path) -> None:
