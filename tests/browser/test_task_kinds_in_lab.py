@@ -137,7 +137,7 @@ def test_free_text_and_what_was_begun_outlives_a_reload(open_notebook: Open, fol
     notebook.reload()
     page.wait_for_selector(SAVED)
     page.wait_for_function(
-        f"document.querySelector('.sk-writing textarea').value.includes('Half a')"
+        "document.querySelector('.sk-writing textarea').value.includes('Half a')"
     )
     page.click(f"{ROOT} .sk-head")
     notebook.press(["Enter", "Control+Enter"])
