@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 __all__ = [
     "METRICS",
     "Coefficient",
+    "alpha_change",
     "bootstrap_alpha",
     "cohen_matrix",
     "fleiss_kappa",
@@ -145,8 +146,38 @@ def bootstrap_alpha(
     for _ in range(samples):
         weights = np.bincount(rng.integers(0, len(used), len(used)), minlength=len(used))
         found.append(resampled(weights))
+    return _percentiles(found, confidence)
+
+
+def alpha_change(
+    before: Array,
+    after: Array,
+    *,
+    samples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """Return the percentile interval of the change of nominal alpha, or None if undefined.
+
+    The rows of both tables of counts are the same items, each with two labels at least on both
+    sides; a resample takes the same items on both, so what is hard about an item cancels.
+    """
+    if _undefined(before) or _undefined(after):
+        return None
+    rng = np.random.default_rng(seed)
+    alphas = [_resampler(counts, "nominal", None) for counts in (before, after)]
+    found = []
+    for _ in range(samples):
+        weights = np.bincount(rng.integers(0, len(before), len(before)), minlength=len(before))
+        found.append(alphas[1](weights) - alphas[0](weights))
+    return _percentiles(found, confidence)
+
+
+def _percentiles(found: list[float], confidence: float) -> tuple[float, float] | None:
     kept = np.array(found)
     kept = kept[~np.isnan(kept)]
+    if not len(kept):
+        return None
     tail = (1 - confidence) / 2
     low, high = np.quantile(kept, [tail, 1 - tail])
     return float(low), float(high)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -22,10 +22,10 @@ from scalekit.label.tasks import LabelError, Task
 
 __all__ = ["LabelError", "LabelSession", "fold", "labels_of", "read_events"]
 
-KINDS = ("label", "skip", "flag", "note", "undo")
+KINDS = ("label", "adjudicate", "skip", "flag", "note", "undo")
 FIELDS = (
     "kind", "item", "value", "text", "reverses", "active_ms", "wall_ms", "by", "via", "at",
-    "shown_first",
+    "shown_first", "reason", "rule",
 )  # fmt: skip
 _NAME = re.compile(r"[\w.@-]{1,64}")
 SCHEMA = {
@@ -84,6 +84,8 @@ class LabelSession:
         When the folder can't be written.
     """
 
+    KINDS: ClassVar[tuple[str, ...]] = ("label", "skip", "flag", "note", "undo")
+
     def __init__(
         self,
         folder: Path,
@@ -130,8 +132,7 @@ class LabelSession:
             where = f"act {place}" if len(acts) > 1 else "refused"
             cleaned = self._clean(act)
             self._check(cleaned, where, fresh)
-            if cleaned["kind"] == "label":
-                cleaned["value"] = self._encoded(cleaned, where)
+            cleaned = self._encoded(cleaned, where)
             self._check_new(cleaned, where, fresh)
             fresh[cleaned["id"]] = cleaned
         new = [a for a in fresh.values() if a["id"] not in self._done]
@@ -145,7 +146,13 @@ class LabelSession:
         about = {"id": str(act.get("id") or ""), "task": self.task.name, "round": self.round}
         return {**said, **about}
 
-    def _encoded(self, act: Mapping[str, Any], where: str) -> str:
+    def _encoded(self, act: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Return the act with its answer in the one text form."""
+        if act["kind"] != "label":
+            return dict(act)
+        return {**act, "value": self._value(act, where)}
+
+    def _value(self, act: Mapping[str, Any], where: str) -> str:
         try:
             return self.task.encode(act.get("value"), length=self._lengths.get(act["item"]))
         except LabelError as error:
@@ -157,8 +164,8 @@ class LabelSession:
         kind, item = act.get("kind"), act.get("item")
         if not act["id"]:
             raise LabelError(f"{where}: the act has no id")
-        if kind not in KINDS:
-            raise LabelError(f"{where}: {kind!r} is not one of {', '.join(KINDS)}")
+        if kind not in self.KINDS:
+            raise LabelError(f"{where}: {kind!r} is not one of {', '.join(self.KINDS)}")
         if item not in self.items:
             raise LabelError(f"{where}: there is no item {item!r} in this task")
         if kind == "undo":

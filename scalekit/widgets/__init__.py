@@ -3,8 +3,9 @@
 Importing this package is what needs ipywidgets and anywidget; ``import scalekit`` does not.
 """
 
+from scalekit.widgets.adjudicator import Adjudicator
 from scalekit.widgets.labeler import Labeler
 from scalekit.widgets.spec_writer import SpecWriter
 from scalekit.widgets.stepper import Stepper
 
-__all__ = ["Labeler", "SpecWriter", "Stepper"]
+__all__ = ["Adjudicator", "Labeler", "SpecWriter", "Stepper"]

@@ -1,5 +1,6 @@
 // The labeler: shows one item, takes a label by key or button, and moves on at once.
 
+import { AdjudicationForm } from "./adjudicating.js";
 import { MultiForm, OptionForm, RubricForm, TextForm } from "./answers.js";
 import { contentNodes } from "./content.js";
 import { banner, claimKey, element, isTextField, keyCap, plural } from "./elements.js";
@@ -34,13 +35,13 @@ class LabelerView {
     this.alarm = banner(labelling.outbox, (count) => plural(count, "act"));
     this.#drawHead();
     this.#drawItem();
-    const { question, kind } = labelling.config;
-    this.form = new FORMS[kind](this);
+    const { question, kind, reasons } = labelling.config;
+    this.form = reasons ? new AdjudicationForm(this, FORMS[kind]) : new FORMS[kind](this);
     const asked = element("p", { class: "sk-question", dir: "auto" }, question);
     this.answering = element("div", { class: "sk-answering" }, asked, this.form.node);
     this.#drawTools();
     const { task, annotator } = labelling.config;
-    const name = `Label ${task}, as ${annotator}`;
+    const name = `${reasons ? "Adjudicate" : "Label"} ${task}, as ${annotator}`;
     this.root = element(
       "div",
       { class: "sk-root sk-labeler", tabindex: "0", role: "group", "aria-label": name },
@@ -278,7 +279,8 @@ class LabelerView {
     const back = entry && !isOpen(entry);
     const answer = entry?.acts.at(-1);
     const given = answer?.kind === "label" ? `You said: ${labelling.described(answer.value)}.` : "You skipped this.";
-    const looking = `Looking back. ${given} A label replaces it; → goes on.`;
+    const next = labelling.config.kind === "span" ? "]" : "→";
+    const looking = `Looking back. ${given} A new answer replaces it; ${next} goes on.`;
     this.looking.textContent = back ? looking : "";
     this.#showContent(entry);
     this.item.classList.toggle("sk-empty", !this.text.firstElementChild && !entry?.content.text);
@@ -310,8 +312,9 @@ class LabelerView {
     if (waiting) return "Loading…";
     if (!config.total) return "There are no items to label.";
     const done = plural(counts.labelled, "item");
-    if (counts.skipped) return `${done} labelled, ${counts.skipped} skipped.`;
-    return `All ${done} are labelled. Run the next cell to see what they say.`;
+    const verb = config.reasons ? "decided" : "labelled";
+    if (counts.skipped) return `${done} ${verb}, ${counts.skipped} skipped.`;
+    return `All ${done} are ${verb}. Run the next cell to see what they say.`;
   }
 }
 

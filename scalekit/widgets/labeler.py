@@ -59,6 +59,7 @@ class Labeler(Widget):
 
     _esm = script("labeler")
     _css = style("labeler")
+    ANSWER = "label"
 
     def __init__(
         self,
@@ -81,14 +82,19 @@ class Labeler(Widget):
         super().__init__(
             {
                 **form(session.task, keys or {}),
+                **self._more(),
                 "task": session.task.name,
                 "annotator": session.annotator,
                 "guidelines": guidelines,
                 "done": self._done,
                 "total": self._done + len(self._ids),
-                "store": _store(session),
+                "store": _store(session, self.ANSWER),
             }
         )
+
+    def _more(self) -> dict[str, Any]:
+        """Return what a subclass tells its front end besides."""
+        return {}
 
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Record an act, or return the next items."""
@@ -109,7 +115,7 @@ class Labeler(Widget):
     def to_html(self) -> str:
         """Show what the labels on disk say, and the items that were flagged or noted."""
         state = self._standing()
-        labels = [s["label"].event.data["value"] for s in state.values() if "label" in s]
+        labels = [s[self.ANSWER].event.data["value"] for s in state.values() if self.ANSWER in s]
         counts = self._counts(state)
         total = self._done + len(self._ids)
         said = [f"{counts['labelled']:,} of {total:,} labelled"]
@@ -128,8 +134,8 @@ class Labeler(Widget):
 
     def _counts(self, state: Mapping[str, Standing]) -> dict[str, int]:
         return {
-            "labelled": self._done + sum("label" in s for s in state.values()),
-            "skipped": sum("skip" in s and "label" not in s for s in state.values()),
+            "labelled": self._done + sum(self.ANSWER in s for s in state.values()),
+            "skipped": sum("skip" in s and self.ANSWER not in s for s in state.values()),
             "flagged": sum("flag" in s for s in state.values()),
         }
 
@@ -143,7 +149,7 @@ class Labeler(Widget):
         for place in range(int(message.get("from", 0)), len(self._ids)):
             stands = state.get(self._ids[place], {})
             wanted = ("skip" in stands) if again else ("skip" not in stands)
-            if "label" in stands or not wanted:
+            if self.ANSWER in stands or not wanted:
                 continue
             if len(batch) == BATCH or size > BATCH_SIZE:
                 following = place
@@ -159,14 +165,14 @@ class Labeler(Widget):
     def _past(self, state: Mapping[str, Standing]) -> list[dict[str, Any]]:
         """Return the items answered last, the latest at the end: they can be seen and undone."""
         answered = [
-            (max(s[kind].order for kind in ("label", "skip") if kind in s), item)
+            (max(s[kind].order for kind in (self.ANSWER, "skip") if kind in s), item)
             for item, s in state.items()
-            if item in self._places and ("label" in s or "skip" in s)
+            if item in self._places and (self.ANSWER in s or "skip" in s)
         ]
         return [self._entry(self._places[i], state[i]) for _, i in sorted(answered)[-PAST:]]
 
     def _entry(self, place: int, stands: Standing) -> dict[str, Any]:
-        answers = [stands[kind] for kind in ("label", "skip") if kind in stands]
+        answers = [stands[kind] for kind in (self.ANSWER, "skip") if kind in stands]
         acts = [judgement.event for judgement in sorted(answers, key=lambda j: j.order)]
         item = self._ids[place]
         side = self._sides.get(item, "")
@@ -174,7 +180,12 @@ class Labeler(Widget):
             "id": item,
             "content": content(self._items.row(place, named=True), shown_first=side),
             "acts": [
-                {"id": e.data["id"], "kind": e.kind, "value": self._given(e, side)} for e in acts
+                {
+                    "id": e.data["id"],
+                    "kind": "skip" if e.kind == "skip" else "label",
+                    "value": self._given(e, side),
+                }
+                for e in acts
             ],
             "flag": stands["flag"].event.data["id"] if "flag" in stands else "",
             "note": stands["note"].event.data.get("text", "") if "note" in stands else "",
@@ -182,9 +193,11 @@ class Labeler(Widget):
 
     def _given(self, event: Event, side: str) -> Any:
         """Return an answer as the front end gave it; "" for a skip."""
-        if event.kind != "label":
-            return ""
-        answer = self._session.task.decode(event.data["value"])
+        return "" if event.kind == "skip" else self._as_seen(event.data["value"], side)
+
+    def _as_seen(self, value: str, side: str) -> Any:
+        """Return a stored answer as this item shows it."""
+        answer = self._session.task.decode(value)
         return _seen(answer, side) if side else answer
 
 
@@ -225,7 +238,7 @@ def _seen(answer: Any, side: str) -> Any:
     return {**answer, "preferred": other.get(str(preferred), preferred)}
 
 
-def _store(session: LabelSession) -> str:
+def _store(session: LabelSession, acts: str) -> str:
     """Name where the browser keeps unsaved acts, so that the same task finds them again."""
-    whose = [session.annotator, session.task.name, session.round, sorted(session.items)]
+    whose = [session.annotator, session.task.name, session.round, sorted(session.items), acts]
     return f"scalekit/labels/{digest(whose)}"

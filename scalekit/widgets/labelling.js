@@ -204,8 +204,14 @@ export class Labelling {
     return `scalekit/drafts/${this.config.store}/${entry.id}`;
   }
 
-  /** An answer in a few words. @param {any} value @returns {string} */
+  /** What was answered, in a few words. @param {any} value @returns {string} */
   described(value) {
+    if (!this.config.reasons) return this.answerWords(value);
+    return value.value === null ? value.reason : `${this.answerWords(value.value)}, ${value.reason}`;
+  }
+
+  /** An answer to the task in a few words. @param {any} value @returns {string} */
+  answerWords(value) {
     const { kind, options } = this.config;
     if (kind === "choice") return value;
     if (kind === "multi") return value.join(", ") || "none of them";
