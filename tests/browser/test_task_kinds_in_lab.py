@@ -180,3 +180,43 @@ def test_code_and_images(open_notebook: Open, folder: Path, content: str) -> Non
         assert size == 40
     notebook.press(["1", "2"])
     assert labelled(notebook, folder, 2) == ["person", "place"]
+
+
+def test_the_adjudicator_decides_by_key_and_keeps_the_rule(
+    open_notebook: Open, folder: Path
+) -> None:
+    notebook = open_notebook(f"""
+import polars as pl
+from pathlib import Path
+from scalekit.label import Task
+from scalekit.label.adjudication import AdjudicationSession, disputed
+from scalekit.widgets import Adjudicator
+items = pl.DataFrame({{"item_id": ["a", "b"], "text": ["one <b>order</b>", "two"]}})
+rows = [(i, w, v) for i in "ab" for w, v in (("ana", "person"), ("ben", "place"))]
+labels = pl.DataFrame(rows, schema=["item_id", "annotator", "value"], orient="row")
+task = Task.choice("t", ["person", "place"])
+session = AdjudicationSession(Path({str(folder)!r}) / "events", "mia", task, items["item_id"])
+Adjudicator(items, disputed(labels), session)
+""")
+    notebook.run_all()
+    page = notebook.page
+    page.wait_for_selector(SAVED)
+    page.click(f"{ROOT} .sk-head")
+    assert page.locator(f"{ROOT} .sk-vote").count() == 2
+    notebook.press(["Enter"])
+    assert "choose the value" in page.inner_text(f"{ROOT} .sk-missing")
+    notebook.press(["2", "Shift+E", "Enter"])
+    page.keyboard.type("d d x: one order is place.")
+    notebook.press(["Enter"])
+    page.wait_for_selector(f"{ROOT} .sk-progress:text-matches('^1 of')")
+    notebook.press(["1", "Shift+G", "=", "Enter"])  # the same rule once more
+    page.wait_for_selector(f"{ROOT} .sk-progress:text-matches('^2 of')")
+    page.wait_for_selector(SAVED)
+    assert notebook.cell_count() == 1
+    acts = [j.event.data for j in read_events(folder / "events")]
+    decided = [(a["item"], a["value"], a["reason"], a["rule"]) for a in acts]
+    assert decided == [
+        ("a", "place", "edge case", "d d x: one order is place."),
+        ("b", "person", "guideline gap", "d d x: one order is place."),
+    ]
+    assert "All 2 items are decided" in page.inner_text(f"{ROOT} .sk-text")
