@@ -1,5 +1,17 @@
 """Label: events on disk before they are acknowledged, agreement, consensus, what to sharpen."""
 
+from scalekit.label.adjudication import (
+    REASONS,
+    AdjudicationSession,
+    AgreementChange,
+    agreement_change,
+    disputed,
+    labels_until,
+    notes_of,
+    resolutions,
+    settled,
+    touched,
+)
 from scalekit.label.agreement import Agreement, agreement
 from scalekit.label.coefficients import (
     bootstrap_alpha,
@@ -9,7 +21,7 @@ from scalekit.label.coefficients import (
     krippendorff_alpha,
 )
 from scalekit.label.cohorts import CohortAgreement, agreement_by_cohort, agreement_over_time
-from scalekit.label.consensus import against_given, careless, majority
+from scalekit.label.consensus import against_given, careless, compare_consensus, majority
 from scalekit.label.events import (
     LabelError,
     LabelSession,
@@ -19,6 +31,7 @@ from scalekit.label.events import (
     read_events,
 )
 from scalekit.label.gate import gate
+from scalekit.label.identity import annotator_name
 from scalekit.label.mislabels import Mislabels, mislabel_candidates
 from scalekit.label.noise import NoiseEstimate, dawid_skene, noise_estimate
 from scalekit.label.parts import PartAgreement, agreement_by_part, judged_parts
@@ -34,7 +47,10 @@ from scalekit.label.tables import check_labels, import_labels
 from scalekit.label.tasks import Criterion, Task, Value
 
 __all__ = [
+    "REASONS",
+    "AdjudicationSession",
     "Agreement",
+    "AgreementChange",
     "BradleyTerry",
     "CohortAgreement",
     "Criterion",
@@ -50,14 +66,18 @@ __all__ = [
     "agreement",
     "agreement_by_cohort",
     "agreement_by_part",
+    "agreement_change",
     "agreement_over_time",
+    "annotator_name",
     "bootstrap_alpha",
     "bradley_terry",
     "careless",
     "check_labels",
     "check_name",
     "cohen_matrix",
+    "compare_consensus",
     "dawid_skene",
+    "disputed",
     "fleiss_kappa",
     "fold",
     "gate",
@@ -66,11 +86,16 @@ __all__ = [
     "judged_parts",
     "krippendorff_alpha",
     "labels_of",
+    "labels_until",
     "majority",
     "mislabel_candidates",
     "noise_estimate",
+    "notes_of",
     "pair_consensus",
     "position_bias",
     "preference_pairs",
     "read_events",
+    "resolutions",
+    "settled",
+    "touched",
 ]

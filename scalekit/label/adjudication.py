@@ -28,6 +28,7 @@ __all__ = [
     "agreement_change",
     "disputed",
     "labels_until",
+    "notes_of",
     "resolutions",
     "settled",
     "touched",
@@ -119,6 +120,17 @@ def disputed(labels: Any, notes: Any = None) -> pl.DataFrame:
         .join(majority(given).select("item_id", "n", "entropy"), on="item_id")
         .sort("entropy", "item_id", descending=[True, False])
     )
+
+
+def notes_of(judgements: Iterable[Judgement]) -> pl.DataFrame:
+    """Return what annotators noted: ``item_id, annotator, note``."""
+    rows = [
+        (item, annotator, kinds["note"].event.data["text"])
+        for (annotator, item), kinds in fold(judgements).items()
+        if "note" in kinds and kinds["note"].event.data.get("text")
+    ]
+    schema = dict.fromkeys(("item_id", "annotator", "note"), pl.String)
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def resolutions(judgements: Iterable[Judgement]) -> pl.DataFrame:

@@ -8,8 +8,11 @@ from typing import Any
 import polars as pl
 
 from scalekit.frames import require, to_polars
+from scalekit.intervals import wilson
+from scalekit.label.noise import dawid_skene
+from scalekit.label.tasks import LabelError
 
-__all__ = ["against_given", "careless", "majority"]
+__all__ = ["against_given", "careless", "compare_consensus", "majority"]
 
 
 def majority(labels: Any, *, leave_out: Collection[str] = ()) -> pl.DataFrame:
@@ -41,6 +44,56 @@ def majority(labels: Any, *, leave_out: Collection[str] = ()) -> pl.DataFrame:
         .with_columns((pl.col("votes") / pl.col("n")).alias("share"))
         .select("item_id", "value", "share", "votes", "n", "entropy", "tied")
     )
+
+
+def compare_consensus(labels: Any, gold: Any) -> pl.DataFrame:
+    """Hold majority vote and Dawid-Skene against gold, side by side.
+
+    Returns one row for each method: ``method, right, decided`` (of the gold items)``, accuracy``
+    with its 95 % Wilson interval ``from, to``, and ``chosen``: the majority vote, unless
+    Dawid-Skene is right on significantly more of the gold items (McNemar's exact test, p < .05). A
+    model can be far below the vote, so it has to show that it is not.
+
+    Raises
+    ------
+    FrameError
+        When ``item_id, annotator, value`` or gold's ``item_id, value`` are not there.
+    LabelError
+        When no gold item has a label.
+    """
+    from scipy.stats import binomtest
+
+    truth = require(to_polars(gold, "gold"), ("item_id", "value"), "gold")
+    truth = truth.select("item_id", pl.col("value").alias("truth"))
+    posterior = dawid_skene(labels)
+    likeliest = posterior.sort("posterior", "value", descending=[True, False])
+    model = likeliest.unique("item_id", keep="first", maintain_order=True)
+    votes = majority(labels).select("item_id", "value")
+    both = (
+        truth.join(votes, on="item_id")
+        .join(model.select("item_id", pl.col("value").alias("model")), on="item_id")
+        .with_columns(
+            vote_right=(pl.col("value") == pl.col("truth")).fill_null(False),
+            model_right=pl.col("model") == pl.col("truth"),
+        )
+    )
+    if both.is_empty():
+        raise LabelError("no gold item has a label; have gold items labelled as well")
+    won = int((both["model_right"] & ~both["vote_right"]).sum())
+    lost = int((~both["model_right"] & both["vote_right"]).sum())
+    better = won > lost and bool(binomtest(won, won + lost).pvalue < 0.05)
+    rows = []
+    for method, right, decided in (
+        ("majority", "vote_right", int(both["value"].is_not_null().sum())),
+        ("Dawid-Skene", "model_right", len(both)),
+    ):
+        count = int(both[right].sum())
+        low, high = wilson(count, len(both))
+        chosen = (method == "Dawid-Skene") == better
+        row = {"method": method, "right": count, "decided": decided}
+        rows.append({**row, "accuracy": count / len(both), "from": low, "to": high,
+                     "chosen": chosen})  # fmt: skip
+    return pl.DataFrame(rows)
 
 
 def against_given(consensus: Any, items: Any, *, share: float = 0.75) -> pl.DataFrame:

@@ -75,6 +75,8 @@ class LabelSession:
         points or turns, beyond which no span or turn may lie.
     round
         The labelling round, from 1.
+    about
+        What else the session's first event keeps, such as the version of the instructions.
 
     Raises
     ------
@@ -93,6 +95,8 @@ class LabelSession:
         task: Task,
         items: Iterable[str] | Mapping[str, int],
         round: int = 1,
+        *,
+        about: Mapping[str, str] | None = None,
     ) -> None:
         check_name(annotator)
         self.annotator, self.task, self.round = annotator, task, round
@@ -102,7 +106,8 @@ class LabelSession:
         start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         path = folder / annotator / f"{start}-{self.session}.jsonl"
         self._journal = Journal(path, exclusive=True)
-        self._journal.append("session", {"annotator": annotator, "session": self.session})
+        opened = {**(about or {}), "annotator": annotator, "session": self.session}
+        self._journal.append("session", opened)
         self._done: dict[str, Event] = {}
 
     def record(self, act: Mapping[str, Any]) -> Event:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from math import log2
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scalekit.frames import FrameError
-from scalekit.label import against_given, majority
+from scalekit.label import LabelError, against_given, compare_consensus, majority
 
 VOTES = st.lists(
     st.tuples(st.sampled_from("abc"), st.sampled_from("uvwx"), st.sampled_from("123")),
@@ -66,3 +67,28 @@ def test_against_given_needs_three_quarters_and_no_tie() -> None:
 def test_missing_column_is_named() -> None:
     with pytest.raises(FrameError, match="annotator"):
         majority(pl.DataFrame({"item_id": ["a"], "value": ["x"]}))
+
+
+def test_methods_are_held_against_gold_and_the_model_must_earn_its_place() -> None:
+    rng = np.random.default_rng(5)
+    truth = {f"i{n}": str(rng.integers(3)) for n in range(300)}
+    gold = [{"item_id": i, "value": v} for i, v in truth.items()]
+    careful = {"a": 0.95, "b": 0.9}
+
+    def labels(accuracy: dict[str, float]) -> pl.DataFrame:
+        rows = []
+        for item, value in truth.items():
+            for who, right in accuracy.items():
+                said = value if rng.random() < right else str(rng.integers(3))
+                rows.append((item, who, said))
+        return pl.DataFrame(rows, schema=["item_id", "annotator", "value"], orient="row")
+
+    even = compare_consensus(labels({**careful, "c": 0.9}), gold)
+    assert even["method"].to_list() == ["majority", "Dawid-Skene"]
+    assert even.filter(pl.col("chosen"))["method"].to_list() == ["majority"]
+    spoiled = compare_consensus(labels({**careful, "x": 0, "y": 0, "z": 0}), gold)
+    assert spoiled.filter(pl.col("chosen"))["method"].to_list() == ["Dawid-Skene"]
+    row = spoiled.row(1, named=True)
+    assert row["from"] < row["accuracy"] == row["right"] / 300 < row["to"]
+    with pytest.raises(LabelError, match="no gold item has a label"):
+        compare_consensus(labels(careful), [{"item_id": "other", "value": "1"}])

@@ -160,3 +160,76 @@ def test_ids_written_decomposed_keep_their_labels(tmp_path: Path, samples: Path)
     assert project.label.import_table(rows) == 48
     assert len(project.label.labels()) == 48
     assert project.label.gate().passed
+
+
+def test_adjudication_decides_ties_sharpens_the_instructions_and_queues_what_it_touches(
+    labelled: Any,
+) -> None:
+    label = labelled.label
+    torn = label.disagreements()["item_id"].to_list()[:3]
+    before = label.consensus().filter(pl.col("item_id") == torn[0]).row(0, named=True)
+    stale = label.inputs()
+    widget = label.adjudicate("mia", item_ids=torn)
+    sent: list[dict[str, Any]] = []
+    widget.send = sent.append
+    rule = "One order is returns, a plan is cancellation."
+    decided = {"value": "billing", "reason": "guideline gap", "rule": rule}
+    act = {"id": "d1", "kind": "label", "item": torn[0], "value": decided}
+    widget._receive(widget, act, [])
+    assert sent == [{"reply": "d1"}]
+    after = label.consensus().filter(pl.col("item_id") == torn[0]).row(0, named=True)
+    assert (after["value"], after["tied"], after["adjudicated"]) == ("billing", False, True)
+    assert after["votes"] == before["votes"]
+    assert label.inputs() != stale  # what the gate judged has changed
+
+    touched = label.revise()
+    assert label.instructions.endswith(f"- {rule}")
+    assert torn[0] in touched["item_id"]
+    assert set(touched["item_id"]) <= set(label.disagreements()["item_id"])
+    assert label.revise().is_empty()  # each rule once
+    assert label.adjudicate("mia", item_ids=torn).config["done"] == 1
+
+    again = label.open("ana", item_ids=touched["item_id"], round=2)
+    assert again.config["total"] == len(touched)
+    assert rule in again.config["guidelines"]
+
+
+def test_agreement_is_compared_on_the_items_of_the_later_round(labelled: Any) -> None:
+    torn = labelled.label.disagreements()["item_id"].to_list()[:6]
+    everybody = labelled.label.counted()["annotator"].unique().to_list()
+    values = ("returns", "billing")
+    rows = [
+        {"item_id": item, "annotator": who, "value": values[place % 2]}
+        for place, item in enumerate(torn)
+        for who in everybody
+    ]
+    labelled.label.import_table(rows, round=4)
+    change = labelled.label.agreement_change(round=4)
+    assert change.items == 6
+    assert change.after.value == 1.0
+    assert change.interval[0] > 0
+
+
+def test_a_session_keeps_which_instructions_it_was_given_under(labelled: Any) -> None:
+    labelled.label.sharpen("New rule.", "a case")
+    labelled.label.open("ana")
+    newest = max((labelled.folder.root / "label/events/ana").glob("*.jsonl"))
+    first = newest.read_text(encoding="utf-8").splitlines()[0]
+    assert '"edge_cases":"' in first
+    assert '"instructions":"sk1:sha256:' in first
+
+
+def test_an_adjudicated_label_is_delivered_with_who_decided(labelled: Any) -> None:
+    label = labelled.label
+    item = label.consensus().filter(~pl.col("tied"))["item_id"][0]
+    widget = label.adjudicate("mia")
+    widget.send = lambda message: None
+    session = widget._session
+    value = next(c.name for c in labelled.specify.spec.categories)
+    act = {"id": "d1", "kind": "adjudicate", "item": item, "value": value, "reason": "edge case"}
+    session.record({**act, "rule": "So it is."})
+    label.gate()
+    made = label.deliver().table.filter(item_id=item).row(0, named=True)
+    assert made["label"] == value
+    assert "mia" in made["annotators"]
+    assert made["noise"] is None
