@@ -55,6 +55,7 @@ def gate(
                   f"none with kappa up to {kappa} at half the others' time", "label",
                   "talk to them, leave their labels out, have the items labelled again", hasty),
             Check("ties resolved", share <= max_tied, f"{tied} ({share:.1%})",
-                  f"at most {max_tied:.0%}", "label", "decide the tied items: project.label.adjudicate(…)"),
+                  f"at most {max_tied:.0%}", "label",
+                  "decide the tied items: project.label.adjudicate(…)"),
         ),
     )  # fmt: skip
