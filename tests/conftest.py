@@ -84,14 +84,22 @@ def _audited_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _labelled_folder(tmp_path_factory: pytest.TempPathFactory, _audited_folder: Path) -> Path:
-    root = tmp_path_factory.mktemp("labelled") / "support-triage"
+def _ready_folder(tmp_path_factory: pytest.TempPathFactory, _audited_folder: Path) -> Path:
+    root = tmp_path_factory.mktemp("ready") / "support-triage"
     shutil.copytree(_audited_folder, root)
     project = sk.Project(root)
     add_batch(project, "requests_inbox.csv")
     project.collect.gate()
     project.audit.run()
     assert project.audit.gate().passed
+    return root
+
+
+@pytest.fixture(scope="session")
+def _labelled_folder(tmp_path_factory: pytest.TempPathFactory, _ready_folder: Path) -> Path:
+    root = tmp_path_factory.mktemp("labelled") / "support-triage"
+    shutil.copytree(_ready_folder, root)
+    project = sk.Project(root)
     project.label.invite(*ANNOTATORS)
     project.label.import_table(pl.read_csv(SAMPLES / "labels_round1.csv"))
     project.label.leave_out("emil", "fast, and seldom of the others' opinion")
@@ -105,6 +113,14 @@ def audited(tmp_path: Path, _audited_folder: Path) -> Any:
     """The sample project after the first audit: three batches, two gaps, the gate closed."""
     root = tmp_path / "support-triage"
     shutil.copytree(_audited_folder, root)
+    return sk.Project(root)
+
+
+@pytest.fixture
+def ready(tmp_path: Path, _ready_folder: Path) -> Any:
+    """The sample project with the gate of Audit passed; nobody is invited."""
+    root = tmp_path / "support-triage"
+    shutil.copytree(_ready_folder, root)
     return sk.Project(root)
 
 

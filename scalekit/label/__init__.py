@@ -13,6 +13,14 @@ from scalekit.label.adjudication import (
     touched,
 )
 from scalekit.label.agreement import Agreement, agreement
+from scalekit.label.assignment import (
+    TIERS,
+    Balance,
+    assign,
+    balance,
+    disagreement_round,
+    top_up,
+)
 from scalekit.label.coefficients import (
     bootstrap_alpha,
     cohen_matrix,
@@ -43,14 +51,19 @@ from scalekit.label.preference import (
     position_bias,
     preference_pairs,
 )
+from scalekit.label.qualification import qualification, qualified
+from scalekit.label.sharing import ASSIGNMENT_SCHEMA
 from scalekit.label.tables import check_labels, import_labels
 from scalekit.label.tasks import Criterion, Task, Value
 
 __all__ = [
+    "ASSIGNMENT_SCHEMA",
     "REASONS",
+    "TIERS",
     "AdjudicationSession",
     "Agreement",
     "AgreementChange",
+    "Balance",
     "BradleyTerry",
     "CohortAgreement",
     "Criterion",
@@ -69,6 +82,8 @@ __all__ = [
     "agreement_change",
     "agreement_over_time",
     "annotator_name",
+    "assign",
+    "balance",
     "bootstrap_alpha",
     "bradley_terry",
     "careless",
@@ -77,6 +92,7 @@ __all__ = [
     "cohen_matrix",
     "compare_consensus",
     "dawid_skene",
+    "disagreement_round",
     "disputed",
     "fleiss_kappa",
     "fold",
@@ -94,8 +110,11 @@ __all__ = [
     "pair_consensus",
     "position_bias",
     "preference_pairs",
+    "qualification",
+    "qualified",
     "read_events",
     "resolutions",
     "settled",
+    "top_up",
     "touched",
 ]

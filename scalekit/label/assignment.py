@@ -17,7 +17,7 @@ import polars as pl
 
 from scalekit.display import View, block, note, table
 from scalekit.frames import require, to_polars
-from scalekit.label.sharing import SCHEMA, WORK, Board, generator, listed, mark
+from scalekit.label.sharing import ASSIGNMENT_SCHEMA, WORK, Board, generator, listed, mark
 from scalekit.label.tasks import LabelError
 
 __all__ = ["TIERS", "Balance", "assign", "balance", "disagreement_round", "top_up"]
@@ -238,7 +238,7 @@ def _extremes(values: Iterable[float]) -> tuple[int, int]:
 
 
 def _known(assigned: Any) -> pl.DataFrame:
-    return require(to_polars(assigned, "assignment"), tuple(SCHEMA), "assignment")
+    return require(to_polars(assigned, "assignment"), tuple(ASSIGNMENT_SCHEMA), "assignment")
 
 
 def _sorted_items(items: Any) -> pl.DataFrame:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from scalekit.label.tasks import LabelError
 
-__all__ = ["SCHEMA", "WORK", "Board", "generator", "listed", "mark"]
+__all__ = ["ASSIGNMENT_SCHEMA", "WORK", "Board", "generator", "listed", "mark"]
 
-SCHEMA = {
+ASSIGNMENT_SCHEMA = {
     "item_id": pl.String, "annotator": pl.String, "round": pl.Int64, "place": pl.Int64,
     "kind": pl.String, "side": pl.String,
 }  # fmt: skip
@@ -93,7 +93,7 @@ def listed(
         for kind, (ids, every) in (checks or {}).items():
             laid = _interspersed(laid, ids, every, kind, rng)
         rows += [(item, annotator, round, at, kind, None) for at, (item, kind) in enumerate(laid)]
-    found = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    found = pl.DataFrame(rows, schema=ASSIGNMENT_SCHEMA, orient="row")
     return found.with_columns(_sides(found, rng)) if sided else found
 
 

@@ -1,4 +1,4 @@
-"""Who labels in a project and under which instructions: sessions, adjudication, imports."""
+"""The acts of people in a project: labelling, adjudication, revised instructions, imports."""
 
 from __future__ import annotations
 
@@ -9,91 +9,27 @@ from typing import Any
 import polars as pl
 
 from scalekit.display import counted
-from scalekit.frames import to_polars, write_atomically
+from scalekit.frames import to_polars
 from scalekit.label import (
     AdjudicationSession,
     LabelError,
     LabelSession,
-    Task,
-    Value,
     annotator_name,
-    check_name,
     disputed,
     import_labels,
-    labels_of,
     notes_of,
     read_events,
     resolutions,
     touched,
 )
-from scalekit.project.stage import Stage
+from scalekit.project.annotators import EVENTS, LOG, Annotators
 from scalekit.signing import digest
 
-__all__ = ["EVENTS", "LOG", "Annotation"]
-
-EVENTS = "label/events"
-LOG = "label/log.jsonl"
-TASK = "category"
+__all__ = ["Annotation"]
 
 
-class Annotation(Stage):
-    """The acts of people in the Label stage, and the instructions they follow."""
-
-    def invite(self, *annotators: str) -> None:
-        """Name who may label.
-
-        Raises
-        ------
-        LabelError
-            When a name can't name a folder.
-        """
-        for name in annotators:
-            check_name(name)
-        for name in annotators:
-            if name not in self.annotators:
-                self._folder.append(LOG, "invited", {"annotator": name})
-
-    @property
-    def annotators(self) -> list[str]:
-        """Who may label."""
-        return [e.data["annotator"] for e in self._folder.events(LOG, "invited")]
-
-    @property
-    def instructions(self) -> str:
-        """The instructions as annotators see them: the spec's, then the edge cases since."""
-        said = [self._project.specify.spec.instructions.strip()]
-        said += [f"- {e.data['edge_case']}" for e in self._folder.events(LOG, "sharpened")]
-        return "\n".join(said)
-
-    def sharpen(self, edge_case: str, why: str) -> str:
-        """Add an edge case to the instructions, with the reason, and return them.
-
-        They are kept in ``instructions.md`` as well. The same edge case is added once.
-        """
-        known = [e.data["edge_case"] for e in self._folder.events(LOG, "sharpened")]
-        if edge_case not in known:
-            self._folder.append(LOG, "sharpened", {"edge_case": edge_case, "because": why})
-        write_atomically(self._folder / "instructions.md", self.instructions + "\n")
-        return self.instructions
-
-    def leave_out(self, annotator: str, why: str) -> None:
-        """Leave an annotator's labels out of agreement and consensus; they stay on record.
-
-        Raises
-        ------
-        LabelError
-            When nobody of that name was invited, or no reason is given.
-        """
-        self._known(annotator)
-        if not why.strip():
-            raise LabelError("say why the labels are left out")
-        if annotator not in self.left_out:
-            self._folder.append(LOG, "left out", {"annotator": annotator, "because": why})
-
-    @property
-    def left_out(self) -> list[str]:
-        """Whose labels are left out."""
-        return [e.data["annotator"] for e in self._folder.events(LOG, "left out")]
+class Annotation(Annotators):
+    """What annotators and adjudicators do in the Label stage."""
 
     def open(
         self,
@@ -104,30 +40,26 @@ class Annotation(Stage):
     ) -> Any:
         """Open the Labeler for one annotator, at the first item they have not labelled.
 
-        Without *annotator* it is who JupyterHub says, else who answers the question. *item_ids*
-        restricts it to those items (a round on disagreements); then items labelled in an earlier
-        round are shown again.
+        Without *annotator* it is who JupyterHub says, else who answers the question. Where the
+        round is assigned, they see what is assigned to them; else every item in use. *item_ids*
+        asks for those items instead (after the instructions were revised); as a later *round*,
+        items labelled before are shown again.
 
         Raises
         ------
         GateClosedError
             When an earlier gate is not passed.
         LabelError
-            When the annotator was not invited.
+            When the annotator was not invited, or has nothing in this round.
         """
         from scalekit.widgets import Labeler
 
         self.require_before()
         annotator = annotator_name(annotator)
         self._known(annotator)
-        items = self._project.audit.items()
-        if item_ids is not None:
-            items = items.filter(pl.col("item_id").is_in(list(item_ids)))
+        items, order = self._queue(annotator, item_ids, round)
         done = self._every().filter((pl.col("annotator") == annotator) & (pl.col("round") >= round))
-        todo = items.join(done, on="item_id", how="anti")
-        # The same drawn order for everybody, so that the first labels overlap.
-        drawn = [sha256(f"{round}:{i}".encode()).hexdigest() for i in todo["item_id"]]
-        todo = todo.with_columns(pl.Series("drawn", drawn, dtype=pl.String)).sort("drawn")
+        todo = items.join(done, on="item_id", how="anti").join(order, on="item_id").sort("order")
         session = LabelSession(
             self._folder / EVENTS,
             annotator,
@@ -143,6 +75,25 @@ class Annotation(Stage):
             guidelines=self.instructions,
             done=dict(kept["value"].value_counts().iter_rows()),
         )
+
+    def _queue(
+        self, annotator: str, item_ids: Iterable[str] | None, round: int
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return an annotator's items of a round, and their order (``item_id, order``)."""
+        items = self._project.audit.items()
+        assigned = self.assignment.filter(pl.col("round") == round)
+        if item_ids is None and len(assigned):
+            own = assigned.filter(pl.col("annotator") == annotator)
+            if own.is_empty():
+                raise LabelError(f"{annotator} has nothing in round {round} of the assignment")
+            order = own.select("item_id", pl.col("place").alias("order"))
+            return items.join(order, on="item_id", how="semi"), order
+        if item_ids is not None:
+            items = items.filter(pl.col("item_id").is_in(list(item_ids)))
+        # The same drawn order for everybody, so that the first labels overlap.
+        drawn = [sha256(f"{round}:{i}".encode()).hexdigest() for i in items["item_id"]]
+        order = pl.DataFrame({"item_id": items["item_id"], "order": drawn})
+        return items, order.with_columns(pl.col("order").cast(pl.String))
 
     def import_table(self, labels: Any, *, round: int = 1) -> int:
         """Record labels made elsewhere: ``item_id, annotator, value`` and, if known, seconds, at.
@@ -244,23 +195,6 @@ class Annotation(Stage):
             why = ", ".join(rows["reason"].unique().sort())
             self.sharpen(str(rule), f"{who} decided {counted(len(rows), 'item')}: {why}")
         return affected
-
-    def _known(self, annotator: str) -> None:
-        if annotator not in self.annotators:
-            raise LabelError(
-                f"unknown annotator {annotator!r}: project.label.invite({annotator!r}) first; "
-                f"invited are {', '.join(self.annotators) or 'none'}"
-            )
-
-    def _task(self) -> Task:
-        categories = self._project.specify.spec.categories
-        return Task(TASK, values=tuple(Value(c.name, c.description) for c in categories))
-
-    def _values(self) -> list[str]:
-        return list(self._project.specify.spec.shares)
-
-    def _every(self) -> pl.DataFrame:
-        return labels_of(read_events(self._folder / EVENTS))
 
     def _disputes(self) -> pl.DataFrame:
         return disputed(self.counted(), notes_of(read_events(self._folder / EVENTS)))

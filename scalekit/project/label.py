@@ -22,7 +22,8 @@ from scalekit.label import (
     read_events,
     settled,
 )
-from scalekit.project.annotation import EVENTS, LOG, Annotation
+from scalekit.project.annotation import Annotation
+from scalekit.project.annotators import EVENTS, LOG
 from scalekit.project.delivery import deliver, delivered
 from scalekit.signing import digest
 
