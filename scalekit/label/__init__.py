@@ -30,6 +30,7 @@ from scalekit.label.coefficients import (
 )
 from scalekit.label.cohorts import CohortAgreement, agreement_by_cohort, agreement_over_time
 from scalekit.label.consensus import against_given, careless, compare_consensus, majority
+from scalekit.label.cost import Cost, cost
 from scalekit.label.events import (
     LabelError,
     LabelSession,
@@ -66,6 +67,7 @@ __all__ = [
     "Balance",
     "BradleyTerry",
     "CohortAgreement",
+    "Cost",
     "Criterion",
     "LabelError",
     "LabelSession",
@@ -91,6 +93,7 @@ __all__ = [
     "check_name",
     "cohen_matrix",
     "compare_consensus",
+    "cost",
     "dawid_skene",
     "disagreement_round",
     "disputed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -10,11 +11,13 @@ from scalekit.gates import Gate
 from scalekit.label import (
     Agreement,
     AgreementChange,
+    Cost,
     NoiseEstimate,
     against_given,
     agreement,
     agreement_change,
     compare_consensus,
+    cost,
     gate,
     labels_until,
     majority,
@@ -127,6 +130,22 @@ class Label(Annotation):
             When nothing was delivered, or it was changed since.
         """
         return delivered(self._folder)
+
+    def cost(self, rates: float | Mapping[str, float], *, currency: str = "") -> Cost:
+        """Return what all labels cost: for each label and accepted item, by tier and category.
+
+        *rates*: money for an hour, one number or one for each annotator or tier. As
+        :func:`scalekit.label.cost`.
+        """
+        items = self._project.audit.items()
+        return cost(
+            self._every(),
+            rates,
+            accepted=self.consensus(),
+            items=items if "category" in items.columns else None,
+            tiers=self.tiers,
+            currency=currency,
+        )
 
     def seconds(self) -> float:
         """Return the active seconds of all labels together, where known."""

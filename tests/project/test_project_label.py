@@ -233,3 +233,14 @@ def test_an_adjudicated_label_is_delivered_with_who_decided(labelled: Any) -> No
     assert made["label"] == value
     assert "mia" in made["annotators"]
     assert made["noise"] is None
+
+
+def test_what_labels_cost_by_category(labelled: Any) -> None:
+    found = labelled.label.cost(18.0).table
+    whole = found.filter(by="all").row(0, named=True)
+    seconds = labelled.label.seconds()
+    assert whole["cost"] == pytest.approx(seconds / 3600 * 18 * whole["labels"] /
+                                          (whole["labels"] - whole["untimed"]))  # fmt: skip
+    assert whole["accepted"] == labelled.label.consensus()["value"].count()
+    categories = {c.name for c in labelled.specify.spec.categories}
+    assert categories <= set(found.filter(by="domain")["group"])
