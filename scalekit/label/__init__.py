@@ -39,6 +39,7 @@ from scalekit.label.events import (
     labels_of,
     read_events,
 )
+from scalekit.label.exchange import LabelTable, read_labels, write_labels
 from scalekit.label.gate import gate
 from scalekit.label.identity import annotator_name
 from scalekit.label.mislabels import Mislabels, mislabel_candidates
@@ -71,6 +72,7 @@ __all__ = [
     "Criterion",
     "LabelError",
     "LabelSession",
+    "LabelTable",
     "Mislabels",
     "NoiseEstimate",
     "PartAgreement",
@@ -116,8 +118,10 @@ __all__ = [
     "qualification",
     "qualified",
     "read_events",
+    "read_labels",
     "resolutions",
     "settled",
     "top_up",
     "touched",
+    "write_labels",
 ]

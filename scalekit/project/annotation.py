@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -19,6 +20,7 @@ from scalekit.label import (
     import_labels,
     notes_of,
     read_events,
+    read_labels,
     resolutions,
     touched,
 )
@@ -96,9 +98,11 @@ class Annotation(Annotators):
         return items, order.with_columns(pl.col("order").cast(pl.String))
 
     def import_table(self, labels: Any, *, round: int = 1) -> int:
-        """Record labels made elsewhere: ``item_id, annotator, value`` and, if known, seconds, at.
+        """Record labels made elsewhere: a table, or a file of Label Studio, Argilla, Prodigy.
 
-        Returns how many; the same table is recorded once.
+        A table has ``item_id, annotator, value`` and, if known, ``seconds, at``; what else is read
+        says :func:`scalekit.label.read_labels`. Returns how many; the same labels are recorded
+        once.
 
         Raises
         ------
@@ -108,6 +112,8 @@ class Annotation(Annotators):
             For an unknown item, annotator or value; nothing is recorded.
         """
         self.require_before()
+        if isinstance(labels, str | Path):
+            labels = read_labels(labels, self._task()).table
         given = to_polars(labels, "labels")
         rows = [[str(v) if v is not None else "" for v in r] for r in given.rows()]
         mark = digest([given.columns, rows, round])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from scalekit.frames import require, to_polars
+from scalekit.frames import require, to_polars, write_parquet
 from scalekit.gates import GateClosedError
 from scalekit.label import LabelError, NoiseEstimate, dawid_skene
 from scalekit.project.gatebook import standing
@@ -29,6 +29,8 @@ def deliver(project: Project, *, gold: Any, rubrics: Any) -> Manifest:
     state = standing(folder, project.stages)[label.name]
     if state.state != "passed":
         raise GateClosedError(f"Nothing can be delivered: {state.why()}")
+    write_parquet(label.counted(), folder / "label/labels.parquet")
+    write_parquet(told_consensus(project), folder / "label/consensus.parquet")
     return Manifest.write(
         folder / "label",
         examples(project, rubrics),
@@ -39,6 +41,17 @@ def deliver(project: Project, *, gold: Any, rubrics: Any) -> Manifest:
             "spec": digest_file(folder / "spec.yaml"),
             "inputs": label.inputs(),
         },
+    )
+
+
+def told_consensus(project: Project) -> pl.DataFrame:
+    """Return the consensus with the posterior of its value, and where each item is from."""
+    decided = project.label.consensus()
+    items = project.audit.items()
+    about = [c for c in ("item_id", "batch_id", "source", "tier", "category") if c in items.columns]
+    posterior = dawid_skene(project.label.counted())
+    return decided.join(posterior, on=["item_id", "value"], how="left").join(
+        items.select(about), on="item_id"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -24,6 +25,7 @@ from scalekit.label import (
     noise_estimate,
     read_events,
     settled,
+    write_labels,
 )
 from scalekit.project.annotation import Annotation
 from scalekit.project.annotators import EVENTS, LOG
@@ -97,7 +99,9 @@ class Label(Annotation):
         """Sign what may be trained on: labels, depth profiles, who gave them, how noisy they are.
 
         Items whose votes are tied, and those that are sealed, are not in it. Written as
-        ``label/manifest.parquet`` and ``label/manifest.dsse.json``.
+        ``label/manifest.parquet`` and ``label/manifest.dsse.json``; beside them every label
+        (``label/labels.parquet``) and the consensus with the posterior of its value, its entropy
+        and where each item is from (``label/consensus.parquet``).
 
         Parameters
         ----------
@@ -120,6 +124,16 @@ class Label(Annotation):
         data = {"manifest": made.digest, "examples": len(made.table)}
         self._folder.append(LOG, "delivered", data)
         return made
+
+    def export(self, path: Path | str, *, format: str = "") -> Path:
+        """Write all labels in use for Label Studio, Argilla, Prodigy, or as CSV, Parquet, JSONL.
+
+        The format is that of the file's ending, or *format*, as for
+        :func:`scalekit.label.write_labels`.
+        """
+        return write_labels(
+            self.labels(), path, self._task(), format=format, items=self._project.audit.items()
+        )
 
     def manifest(self) -> Manifest:
         """Return what was delivered last, verified with the user's own key.

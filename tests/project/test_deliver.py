@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -97,3 +98,26 @@ def test_a_stepped_run_is_released_by_fit(sealed: Any) -> None:
     assert len(run.record.rows("ledger").filter(pl.col("update") == 3).collect()) == 32
     assert sealed.train.verify(), sealed.train.verify().why
     assert run.folder == stepper.run.folder
+
+
+def test_every_label_and_the_consensus_lie_beside_the_manifest(labelled: Any) -> None:
+    labelled.label.deliver()
+    folder = labelled.folder.root / "label"
+    labels = pl.read_parquet(folder / "labels.parquet")
+    assert labels.equals(labelled.label.counted())
+    told = pl.read_parquet(folder / "consensus.parquet")
+    assert set(told.columns) >= {"value", "posterior", "entropy", "n", "batch_id", "source", "tier"}
+    decided = told.drop_nulls("value")
+    assert decided["posterior"].is_between(0, 1).all()
+    assert told.filter(pl.col("tied"))["posterior"].is_null().all()
+
+
+@pytest.mark.parametrize("format", ["label-studio", "argilla", "prodigy", "csv"])
+def test_labels_go_out_and_come_in_again(labelled: Any, tmp_path: Path, format: str) -> None:
+    ending = "csv" if format == "csv" else "json"
+    path = labelled.label.export(tmp_path / f"out.{ending}", format=format)
+    before = labelled.label.labels().select("item_id", "annotator", "value")
+    assert labelled.label.import_table(path, round=9) == len(before)
+    after = labelled.label.labels()
+    assert after.select("item_id", "annotator", "value").equals(before)
+    assert set(after["round"]) == {9}
