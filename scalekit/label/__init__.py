@@ -44,6 +44,7 @@ from scalekit.label.gate import gate
 from scalekit.label.identity import annotator_name
 from scalekit.label.mislabels import Mislabels, mislabel_candidates
 from scalekit.label.noise import NoiseEstimate, dawid_skene, noise_estimate
+from scalekit.label.pairing import judgements_of, pair_items
 from scalekit.label.parts import PartAgreement, agreement_by_part, judged_parts
 from scalekit.label.preference import (
     BradleyTerry,
@@ -53,7 +54,7 @@ from scalekit.label.preference import (
     position_bias,
     preference_pairs,
 )
-from scalekit.label.qualification import qualification, qualified
+from scalekit.label.qualification import attention, qualification, qualified
 from scalekit.label.sharing import ASSIGNMENT_SCHEMA
 from scalekit.label.tables import check_labels, import_labels
 from scalekit.label.tasks import Criterion, Task, Value
@@ -87,6 +88,7 @@ __all__ = [
     "agreement_over_time",
     "annotator_name",
     "assign",
+    "attention",
     "balance",
     "bootstrap_alpha",
     "bradley_terry",
@@ -105,6 +107,7 @@ __all__ = [
     "gwet_ac1",
     "import_labels",
     "judged_parts",
+    "judgements_of",
     "krippendorff_alpha",
     "labels_of",
     "labels_until",
@@ -113,6 +116,7 @@ __all__ = [
     "noise_estimate",
     "notes_of",
     "pair_consensus",
+    "pair_items",
     "position_bias",
     "preference_pairs",
     "qualification",

@@ -1,8 +1,8 @@
-"""Qualification: a few gold items first; who answers them well enough may go on."""
+"""Gold in use: who may go on after a qualification, and who misses attention checks later."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -13,8 +13,12 @@ from scalekit.intervals import wilson
 from scalekit.label.sharing import generator, listed
 from scalekit.label.tasks import LabelError
 
-__all__ = ["qualification", "qualified"]
+__all__ = ["attention", "qualification", "qualified"]
 
+ATTENTION = {
+    "annotator": pl.String, "found": pl.Int64, "missed": pl.Int64, "share found": pl.Float64,
+    "from": pl.Float64, "to": pl.Float64, "p": pl.Float64, "inattentive": pl.Boolean,
+}  # fmt: skip
 QUALIFIED = {
     "annotator": pl.String, "right": pl.Int64, "of": pl.Int64, "accuracy": pl.Float64,
     "from": pl.Float64, "to": pl.Float64, "passed": pl.Boolean, "because": pl.String,
@@ -68,15 +72,8 @@ def qualified(labels: Any, gold: Any, *, needed: float = 0.8, at_least: int = 10
     LabelError
         When no label is on a gold item.
     """
-    given = require(to_polars(labels, "labels"), ("item_id", "annotator", "value"), "labels")
-    truth = require(to_polars(gold, "gold"), ("item_id", "value"), "gold")
-    known = truth.select("item_id", pl.col("value").alias("truth")).unique("item_id")
-    marked = given.drop_nulls("value").join(known, on="item_id")
-    if marked.is_empty():
-        raise LabelError("no label is on a gold item; open the qualification round first")
     rows = []
-    for (annotator,), own in marked.group_by("annotator", maintain_order=True):
-        right, n = int((own["value"] == own["truth"]).sum()), len(own)
+    for annotator, right, n in _marked(labels, gold):
         low, high = wilson(right, n)
         accuracy = right / n
         if n < at_least:
@@ -84,6 +81,60 @@ def qualified(labels: Any, gold: Any, *, needed: float = 0.8, at_least: int = 10
         else:
             why = f"{accuracy:.0%} right, {needed:.0%} needed"
         passed = n >= at_least and accuracy >= needed
-        rows.append((str(annotator), right, n, accuracy, low, high, passed, why))
+        rows.append((annotator, right, n, accuracy, low, high, passed, why))
     found = pl.DataFrame(rows, schema=QUALIFIED, orient="row")
     return found.sort("accuracy", "annotator")
+
+
+def attention(labels: Any, checks: Any) -> pl.DataFrame:
+    """Say of each annotator how many attention checks they found, and who misses too many.
+
+    Parameters
+    ----------
+    labels
+        ``item_id, annotator, value``; an annotator may have met a check more than once.
+    checks
+        ``item_id, value``: what everybody who reads will answer.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``annotator, found, missed, share found, from, to`` (95 % Wilson interval)``, p`` (that they
+        find as many as the others or fewer by chance: Fisher's exact test, one-sided)``,
+        inattentive`` (p below .05 after Holm's correction over annotators; Holm 1979, Scandinavian
+        Journal of Statistics 6(2)); the fewest found first.
+
+    Raises
+    ------
+    FrameError
+        When a column is missing.
+    LabelError
+        When no label is on a check.
+    """
+    from scipy.stats import fisher_exact
+
+    counts = list(_marked(labels, checks))
+    found, shown = sum(right for _, right, _ in counts), sum(n for _, _, n in counts)
+    rows: list[list[Any]] = []
+    for annotator, right, n in counts:
+        others = [found - right, shown - n - (found - right)]
+        p = float(fisher_exact([[right, n - right], others], alternative="less").pvalue)
+        rows.append([annotator, right, n - right, right / n, *wilson(right, n), p, False])
+    holds = True
+    for rank, row in enumerate(sorted(rows, key=lambda row: row[6])):
+        holds = holds and row[6] * (len(rows) - rank) < 0.05
+        row[7] = holds
+    table = pl.DataFrame(rows, schema=ATTENTION, orient="row")
+    return table.sort("share found", "annotator")
+
+
+def _marked(labels: Any, gold: Any) -> Iterator[tuple[str, int, int]]:
+    """Return each annotator with how many answers on gold are right, and how many there are."""
+    given = require(to_polars(labels, "labels"), ("item_id", "annotator", "value"), "labels")
+    truth = require(to_polars(gold, "gold"), ("item_id", "value"), "gold")
+    known = truth.select("item_id", pl.col("value").alias("truth")).unique("item_id")
+    marked = given.drop_nulls("value").join(known, on="item_id")
+    if marked.is_empty():
+        raise LabelError("no label is on a gold item; have them labelled first")
+    for (annotator,), own in marked.group_by("annotator", maintain_order=True):
+        yield str(annotator), int((own["value"] == own["truth"]).sum()), len(own)

@@ -16,6 +16,7 @@ from scalekit.label import (
     Task,
     Value,
     assign,
+    attention,
     balance,
     check_name,
     disagreement_round,
@@ -155,6 +156,13 @@ class Annotators(Stage):
         """
         labels = labels_until(read_events(self._folder / EVENTS), 0)
         return qualified(labels, self.gold, needed=needed, at_least=at_least)
+
+    def attention(self) -> pl.DataFrame:
+        """Say of each annotator how many gold items they had right since the qualification.
+
+        As :func:`scalekit.label.attention`.
+        """
+        return attention(self._every().filter(pl.col("round") > 0), self.gold)
 
     def assign(
         self,

@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, hypergeom
 
 from scalekit.label import LabelError
 from scalekit.label.assignment import assign, balance, disagreement_round, top_up
-from scalekit.label.qualification import qualification, qualified
+from scalekit.label.qualification import attention, qualification, qualified
 
 PEOPLE = ["ana", "ben", "cy", "dora", "emil", "fay"]
 
@@ -226,3 +226,21 @@ def test_who_is_qualified() -> None:
     assert found["dora"]["because"] == "3 gold items still to answer"
     with pytest.raises(LabelError, match="no label is on a gold item"):
         qualified(labels, [{"item_id": "x", "value": "yes"}])
+
+
+def test_who_misses_attention_checks() -> None:
+    checks = [{"item_id": f"c{n}", "value": "yes"} for n in range(30)]
+    missed = {"ana": 1, "ben": 2, "cy": 15}
+    labels = [
+        {"item_id": f"c{n}", "annotator": who, "value": "no" if n < count else "yes"}
+        for who, count in missed.items()
+        for n in range(30)
+    ]
+    found = attention(labels, checks)
+    assert found["annotator"].to_list() == ["cy", "ben", "ana"]
+    assert found.select("found", "missed").rows() == [(15, 15), (28, 2), (29, 1)]
+    assert found["inattentive"].to_list() == [True, False, False]
+    # By hand: at most 15 of cy's 30 checks among the 72 found of all 90 (hypergeometric).
+    assert found["p"][0] == pytest.approx(hypergeom(90, 72, 30).cdf(15))
+    alone = attention(labels[:30], checks)
+    assert alone["inattentive"].to_list() == [False]
