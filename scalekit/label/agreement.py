@@ -89,6 +89,26 @@ class Agreement(View):
         )  # fmt: skip
         return drawn.update_yaxes(autorange="reversed")
 
+    def plot_confusions(self) -> go.Figure:
+        """Return the heat map of values that the same item was given: what to tell apart better."""
+        import plotly.graph_objects as go
+
+        names = self.by_value["value"].sort().to_list()
+        place = {name: i for i, name in enumerate(names)}
+        grid: list[list[int | None]] = [[None] * len(names) for _ in names]
+        for row in self.confusions.to_dicts():
+            i, j = sorted((place[row["value"]], place[row["and"]]), reverse=True)
+            grid[i][j] = row["pairs of labels"]
+        said = [["" if n is None else f"{n:,}" for n in row] for row in grid]
+        drawn = figure("Pairs of labels that differ", height=140 + 36 * len(names))
+        drawn.add_trace(
+            go.Heatmap(
+                z=grid, x=names, y=names, colorscale="Oranges", zmin=0, text=said,
+                texttemplate="%{text}", hovertemplate="%{y} and %{x}: %{z}<extra></extra>",
+            )
+        )  # fmt: skip
+        return drawn.update_yaxes(autorange="reversed")
+
     def to_html(self) -> str:
         """Show the coefficients, then annotators, values and the most frequent confusions."""
         return block(

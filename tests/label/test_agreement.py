@@ -142,3 +142,12 @@ def test_careless_needs_both_haste_and_disagreement() -> None:
 def test_careless_accuses_nobody_when_times_are_not_known() -> None:
     unknown = labels().drop("seconds")
     assert careless(agreement(unknown).by_annotator).is_empty()
+
+
+def test_the_confusions_are_drawn_once_for_each_two_values() -> None:
+    rows = [("1", "a", "x"), ("1", "b", "y"), ("2", "a", "y"), ("2", "b", "x"), ("3", "a", "z")]
+    labels = pl.DataFrame(rows, schema=["item_id", "annotator", "value"], orient="row")
+    heat = agreement(labels).plot_confusions().data[0]
+    assert list(heat.x) == list(heat.y) == ["x", "y", "z"]
+    drawn = {(heat.y[i], heat.x[j]): v for i, r in enumerate(heat.z) for j, v in enumerate(r) if v}
+    assert drawn == {("y", "x"): 2}
