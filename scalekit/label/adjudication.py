@@ -16,7 +16,7 @@ import polars as pl
 
 from scalekit.display import View, block, counted, note, table
 from scalekit.frames import require, to_polars
-from scalekit.label.coefficients import Coefficient, alpha_change, krippendorff_alpha
+from scalekit.label.coefficients import Array, Coefficient, alpha_change, krippendorff_alpha
 from scalekit.label.consensus import majority
 from scalekit.label.events import Judgement, LabelSession, fold, labels_of
 from scalekit.label.tasks import LabelError
@@ -203,31 +203,35 @@ class AgreementChange(View):
     """Nominal alpha on the same items before and after, with the interval of the difference.
 
     The interval resamples items, the same ones on both sides, so it is narrower than two intervals
-    side by side would suggest. ``items`` have at least two labels on both sides.
+    side by side would suggest. ``items`` have at least two labels on both sides; ``observed`` is
+    the share of pairs of labels that agree, before and after, whatever chance would give: alpha is
+    not defined once everybody gives all items the same value.
     """
 
     before: Coefficient
     after: Coefficient
+    observed: tuple[float | None, float | None]
     difference: float | None
     interval: tuple[float, float] | None
     items: int
 
     @property
     def table(self) -> pl.DataFrame:
-        """One row: alpha before and after, the difference and its interval."""
+        """One row: alpha and pairs that agree, before and after; the difference of alpha."""
         low, high = self.interval or (None, None)
         row = {
-            "alpha before": self.before.value, "after": self.after.value,
+            "pairs agree before": self.observed[0], "agree after": self.observed[1],
+            "alpha before": self.before.value, "alpha after": self.after.value,
             "difference": self.difference, "95% from": low, "to": high, "items": self.items,
         }  # fmt: skip
-        numbers = ("alpha before", "after", "difference", "95% from", "to")
+        numbers = [name for name in row if name != "items"]
         return pl.DataFrame([row], schema_overrides=dict.fromkeys(numbers, pl.Float64))
 
     def to_html(self) -> str:
         """Show the change, and what it may be taken for."""
         if self.interval is None:
             why = self.before.undefined or self.after.undefined
-            said = f"The change is not known: {why}."
+            said = f"The change of alpha is not defined: {why}."
         elif self.interval[0] > 0:
             said = "Agreement rose, beyond what the choice of items explains."
         elif self.interval[1] < 0:
@@ -269,10 +273,18 @@ def agreement_change(before: Any, after: Any, *, seed: int = 0) -> AgreementChan
     return AgreementChange(
         first,
         second,
+        (_observed(counts[0]), _observed(counts[1])),
         second.value - first.value if defined else None,  # type: ignore[operator]
         alpha_change(counts[0], counts[1], seed=seed) if defined else None,
         len(place),
     )
+
+
+def _observed(counts: Array) -> float | None:
+    """Return the share of pairs of labels on the same item that agree."""
+    labels = counts.sum(axis=1)
+    pairs = float((labels * (labels - 1)).sum())
+    return float((counts * (counts - 1)).sum()) / pairs if pairs else None
 
 
 def labels_until(judgements: Iterable[Judgement], round: int) -> pl.DataFrame:

@@ -20,7 +20,7 @@ import polars as pl
 from scalekit.journal import Event, Journal, read
 from scalekit.label.tasks import LabelError, Task
 
-__all__ = ["LabelError", "LabelSession", "fold", "labels_of", "read_events"]
+__all__ = ["LabelError", "LabelSession", "every_label", "fold", "labels_of", "read_events"]
 
 KINDS = ("label", "adjudicate", "skip", "flag", "note", "undo")
 FIELDS = (
@@ -241,22 +241,29 @@ def labels_of(judgements: Iterable[Judgement]) -> pl.DataFrame:
 
     ``seconds`` are active seconds; an imported label keeps the time it was given at.
     """
+    standing = [kinds["label"] for kinds in fold(judgements).values() if "label" in kinds]
+    return _labels(standing).sort("item_id", "annotator")
+
+
+def every_label(judgements: Iterable[Judgement]) -> pl.DataFrame:
+    """Return every label ever given, also those taken back or replaced: all of them took time."""
+    return _labels([j for j in judgements if j.event.kind == "label"])
+
+
+def _labels(judgements: Sequence[Judgement]) -> pl.DataFrame:
     rows = []
-    for (annotator, item), kinds in fold(judgements).items():
-        if "label" not in kinds:
-            continue
-        event = kinds["label"].event
-        data = event.data
+    for judgement in judgements:
+        data = judgement.event.data
         active = data.get("active_ms")
         rows.append(
             {
-                "item_id": item,
-                "annotator": annotator,
+                "item_id": data["item"],
+                "annotator": judgement.annotator,
                 "task": data["task"],
                 "value": data["value"],
                 "seconds": None if active is None else active / 1000,
-                "at": data.get("at", event.at),
+                "at": data.get("at", judgement.event.at),
                 "round": data["round"],
             }
         )
-    return pl.DataFrame(rows, schema=SCHEMA).sort("item_id", "annotator")
+    return pl.DataFrame(rows, schema=SCHEMA)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
 from scalekit.display import counted
-from scalekit.frames import to_polars
+from scalekit.frames import require, to_polars
 from scalekit.label import (
     AdjudicationSession,
     LabelError,
@@ -28,6 +28,8 @@ from scalekit.project.annotators import EVENTS, LOG, Annotators
 from scalekit.signing import digest
 
 __all__ = ["Annotation"]
+
+Session = TypeVar("Session", bound=LabelSession)
 
 
 class Annotation(Annotators):
@@ -62,14 +64,7 @@ class Annotation(Annotators):
         items, order = self._queue(annotator, item_ids, round)
         done = self._every().filter((pl.col("annotator") == annotator) & (pl.col("round") >= round))
         todo = items.join(done, on="item_id", how="anti").join(order, on="item_id").sort("order")
-        session = LabelSession(
-            self._folder / EVENTS,
-            annotator,
-            self._task(),
-            items["item_id"],
-            round,
-            about=self._about(),
-        )
+        session = self._session(LabelSession, annotator, round)
         kept = done.filter(pl.col("item_id").is_in(items["item_id"].to_list()))
         return Labeler(
             todo.select("item_id", "text"),
@@ -167,14 +162,7 @@ class Annotation(Annotators):
         decided = self.resolutions()
         left = disputes.join(decided, on="item_id", how="anti", maintain_order="left")
         items = self._project.audit.items()
-        session = AdjudicationSession(
-            self._folder / EVENTS,
-            adjudicator,
-            self._task(),
-            items["item_id"],
-            round,
-            about=self._about(),
-        )
+        session = self._session(AdjudicationSession, adjudicator, round)
         return Adjudicator(
             items.select("item_id", "text"),
             left,
@@ -186,6 +174,28 @@ class Annotation(Annotators):
     def resolutions(self) -> pl.DataFrame:
         """Return what adjudicators decided, as :func:`scalekit.label.resolutions`."""
         return resolutions(read_events(self._folder / EVENTS))
+
+    def import_resolutions(self, decided: Any, adjudicator: str, *, round: int = 1) -> int:
+        """Record decisions made elsewhere: ``item_id, value, reason, rule``, all or none.
+
+        Returns how many; the same table is recorded once. Raises as
+        :class:`scalekit.label.AdjudicationSession` does for what it refuses.
+        """
+        self.require_before()
+        columns = ("item_id", "value", "reason", "rule")
+        given = require(to_polars(decided, "resolutions"), columns, "resolutions")
+        rows = given.select(pl.col(columns).cast(pl.String)).to_dicts()
+        mark = digest([[*(v or "" for v in row.values())] for row in rows] + [[adjudicator]])
+        if mark not in [e.data["table"] for e in self._folder.events(LOG, "decided")]:
+            session = self._session(AdjudicationSession, adjudicator, round)
+            acts = [
+                {**row, "item": row["item_id"], "kind": "adjudicate", "id": f"{mark}-{n}"}
+                for n, row in enumerate(rows)
+            ]
+            session.record_all([{**act, "via": "import"} for act in acts])
+            session.close()
+            self._folder.append(LOG, "decided", {"table": mark, "resolutions": len(rows)})
+        return len(rows)
 
     def revise(self) -> pl.DataFrame:
         """Put the rules that adjudicators wrote into the instructions; return what they touch.
@@ -201,6 +211,12 @@ class Annotation(Annotators):
             why = ", ".join(rows["reason"].unique().sort())
             self.sharpen(str(rule), f"{who} decided {counted(len(rows), 'item')}: {why}")
         return affected
+
+    def _session(self, kind: type[Session], who: str, round: int) -> Session:
+        """Begin a session on all items in use; it keeps which instructions it was given under."""
+        ids = self._project.audit.item_ids()
+        about = self._about()
+        return kind(self._folder / EVENTS, who, self._task(), ids, round, about=about)
 
     def _disputes(self) -> pl.DataFrame:
         return disputed(self.counted(), notes_of(read_events(self._folder / EVENTS)))

@@ -19,6 +19,7 @@ from scalekit.label import (
     agreement_change,
     compare_consensus,
     cost,
+    every_label,
     gate,
     labels_until,
     majority,
@@ -148,12 +149,13 @@ class Label(Annotation):
     def cost(self, rates: float | Mapping[str, float], *, currency: str = "") -> Cost:
         """Return what all labels cost: for each label and accepted item, by tier and category.
 
-        *rates*: money for an hour, one number or one for each annotator or tier. As
+        Labels that were taken back or replaced are among them: they took time as well. *rates*:
+        money for an hour, one number or one for each annotator or tier. As
         :func:`scalekit.label.cost`.
         """
         items = self._project.audit.items()
         return cost(
-            self._every(),
+            every_label(read_events(self._folder / EVENTS)),
             rates,
             accepted=self.consensus(),
             items=items if "category" in items.columns else None,
@@ -162,8 +164,8 @@ class Label(Annotation):
         )
 
     def seconds(self) -> float:
-        """Return the active seconds of all labels together, where known."""
-        return float(self._every()["seconds"].sum())
+        """Return the active seconds of all labels ever given, where known."""
+        return float(every_label(read_events(self._folder / EVENTS))["seconds"].sum())
 
     def _own_inputs(self) -> list[str]:
         decided = self.resolutions().select("item_id", pl.col("value").fill_null("")).rows()

@@ -160,6 +160,7 @@ def test_agreement_before_and_after_is_of_the_same_items() -> None:
     assert found.before.value == pytest.approx(_alpha(["bd", "bd", "rr", "dd"]))
     assert found.after.value == pytest.approx(1.0)
     assert found.difference == pytest.approx(1 - _alpha(["bd", "bd", "rr", "dd"]))
+    assert found.observed == (0.5, 1.0)
     assert found.interval is not None
     assert found.interval[0] >= 0
     assert "Agreement before and after" in found.to_html()

@@ -241,6 +241,22 @@ def test_what_labels_cost_by_category(labelled: Any) -> None:
     seconds = labelled.label.seconds()
     assert whole["cost"] == pytest.approx(seconds / 3600 * 18 * whole["labels"] /
                                           (whole["labels"] - whole["untimed"]))  # fmt: skip
+    assert whole["labels"] == 2785 + 56  # the second round replaced labels; the first took time too
     assert whole["accepted"] == labelled.label.consensus()["value"].count()
     categories = {c.name for c in labelled.specify.spec.categories}
     assert categories <= set(found.filter(by="domain")["group"])
+
+
+def test_decisions_made_elsewhere_are_recorded_once_all_or_none(
+    labelled: Any, samples: Path
+) -> None:
+    table = pl.read_csv(samples / "resolutions.csv")
+    wrong = table.with_columns(pl.lit("whim").alias("reason"))
+    with pytest.raises(LabelError, match="act 1: the reason 'whim'"):
+        labelled.label.import_resolutions(wrong, "mia")
+    assert labelled.label.resolutions().is_empty()
+    for _ in range(2):
+        assert labelled.label.import_resolutions(table, "mia") == 3
+    found = labelled.label.resolutions()
+    assert found.select(table.columns).rows() == table.sort("item_id").rows()
+    assert set(found["adjudicator"]) == {"mia"}

@@ -51,6 +51,8 @@ SLIPS = {
     "returns": ["delivery", "device_fault", "billing"],
 }
 WRONG_QUEUES = 14
+PILOT = 24
+RULE = "Calling off a single order, shipped or not, is returns; cancellation ends plans that renew."
 
 Row = dict[str, Any]
 
@@ -204,8 +206,8 @@ def seconds(name: str, row: Row, draw: random.Random) -> float:
     return round(max(0.8, draw.lognormvariate(0, 0.35) * pace * (0.6 + len(row["text"]) / 250)), 1)
 
 
-def write_labels(every: list[Row], draw: random.Random) -> None:
-    """Write two rounds of votes on the items that the audit keeps."""
+def write_labels(every: list[Row], draw: random.Random) -> list[Row]:
+    """Write two rounds of votes on the items that the audit keeps; return those items."""
     tiers = {"forum": "public-web", "chat": "licensed"}
     order = ["helpdesk", "chat", "forum", "requests"]
     rows = [r for r in every if r["batch"] in order]
@@ -244,6 +246,33 @@ def write_labels(every: list[Row], draw: random.Random) -> None:
                            "seconds": took, "at": clock.isoformat(timespec="seconds")})  # fmt: skip
     write_csv("labels_round1.csv", first)
     write_csv("labels_round2.csv", second)
+    return rows
+
+
+def write_pilot(rows: list[Row], draw: random.Random) -> None:
+    """Write what the researcher labelled and decided, and the qualification of the annotators.
+
+    In a qualification everybody is careful: two slips in a hundred, whatever their habits.
+    """
+    clear = [r for r in rows if r["true"] != "AMBIGUOUS"]
+    pilot = sorted(draw.sample(clear, PILOT), key=lambda r: r["id"])
+    write_csv("pilot.csv", [{"item_id": r["id"], "value": r["true"]} for r in pilot])
+    answers = []
+    for name in VOTERS:
+        clock = datetime(2026, 10, 2, 9, 0)
+        for row in draw.sample(pilot, PILOT):
+            slip = draw.random() < 0.02
+            took = round(draw.lognormvariate(2.4, 0.3), 1)
+            clock += timedelta(seconds=took + 1)
+            said = draw.choice(SLIPS[row["true"]]) if slip else row["true"]
+            at = clock.isoformat(timespec="seconds")
+            answers.append({"item_id": row["id"], "annotator": name, "value": said,
+                            "seconds": took, "at": at})  # fmt: skip
+    write_csv("labels_qualification.csv", answers)
+    torn = [r["id"] for r in rows if r["true"] == "AMBIGUOUS"][:3]
+    write_csv("resolutions.csv", [
+        {"item_id": i, "value": "returns", "reason": "guideline gap", "rule": RULE} for i in torn
+    ])  # fmt: skip
 
 
 def write_pairs(draw: random.Random) -> None:
@@ -264,8 +293,9 @@ def main() -> None:
     draw = random.Random(2026)
     early, late = first_round(draw)
     every = write_sources(plant(early, draw), late, draw)
-    write_labels(every, draw)
+    rows = write_labels(every, draw)
     write_pairs(draw)
+    write_pilot(rows, random.Random(7))
     faults: dict[str, list[str]] = {}
     for row in every:
         if "fault" in row:
