@@ -137,10 +137,12 @@ def _draw_heatmap(axes: Any, trace: Mapping[str, Any]) -> None:
     axes.set_xticks(range(grid.shape[1]), _numbers(trace["x"]), rotation=30, ha="right")
     axes.set_yticks(range(grid.shape[0]), _numbers(trace["y"]))
     middle = np.nanmean([low if low is not None else np.nanmin(grid), np.nanmax(grid)])
+    said = trace.get("text")
     for (row, column), value in np.ndenumerate(grid):
         if not np.isnan(value):
             ink = "white" if value > middle else "black"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=9)
+            words = said[row][column] if said else f"{value:.2f}"
+            axes.text(column, row, words, ha="center", va="center", color=ink, fontsize=9)
 
 
 def _draw_points(axes: Any, trace: Mapping[str, Any], colour: Any) -> None:

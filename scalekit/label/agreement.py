@@ -103,7 +103,7 @@ class Agreement(View):
         drawn = figure("Pairs of labels that differ", height=140 + 36 * len(names))
         drawn.add_trace(
             go.Heatmap(
-                z=grid, x=names, y=names, colorscale="Oranges", zmin=0, text=said,
+                z=grid, x=names, y=names, colorscale="Blues", zmin=0, text=said,
                 texttemplate="%{text}", hovertemplate="%{y} and %{x}: %{z}<extra></extra>",
             )
         )  # fmt: skip

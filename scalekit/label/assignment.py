@@ -225,8 +225,9 @@ def balance(assigned: Any) -> Balance:
         (pl.col("kind") == "attention").sum().cast(pl.Int64).alias("attention"),
         (pl.col("side") == "first").sum().cast(pl.Int64).alias("first on the left"),
     )
-    if known["side"].is_null().all():
-        per = per.drop("first on the left")
+    checks = [c for c in ("gold", "attention") if not per[c].sum()]
+    sides = ["first on the left"] if known["side"].is_null().all() else []
+    per = per.drop(*checks, *sides)
     return Balance(
         _extremes(counts), _extremes(board.load), _extremes(upper), per.sort("annotator")
     )

@@ -138,16 +138,19 @@ class Annotators(Stage):
             self._task().encode(value)
         write_parquet(rows.unique("item_id", keep="last", maintain_order=True), self._folder / GOLD)
 
-    def qualify(self, *, count: int = 20, seed: int = 0) -> Balance:
-        """Assign *count* gold items to everybody, as round 0.
+    def qualify(self, *annotators: str, count: int = 20, seed: int = 0) -> Balance:
+        """Assign the same *count* gold items to each of *annotators* (by default all), as round 0.
 
         Raises
         ------
         LabelError
             When there are fewer gold items (see :meth:`know`), or round 0 is assigned already.
         """
+        people = annotators or self.annotators
+        for name in people:
+            self._known(name)
         ids = self.gold["item_id"].to_list()
-        return self._assigned(qualification(ids, self.annotators, count=count, seed=seed))
+        return self._assigned(qualification(ids, people, count=count, seed=seed))
 
     def qualified(self, *, needed: float = 0.8, at_least: int = 10) -> pl.DataFrame:
         """Say of each annotator how many gold items they had right in round 0.

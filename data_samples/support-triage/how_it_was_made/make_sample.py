@@ -19,6 +19,7 @@ from typing import Any
 import polars as pl
 
 from scalekit.audit import audit
+from scalekit.label import qualification
 
 HERE = Path(__file__).parent
 OUT = HERE.parent
@@ -51,7 +52,7 @@ SLIPS = {
     "returns": ["delivery", "device_fault", "billing"],
 }
 WRONG_QUEUES = 14
-PILOT = 24
+PILOT, QUALIFICATION = 24, 12
 RULE = "Calling off a single order, shipped or not, is returns; cancellation ends plans that renew."
 
 Row = dict[str, Any]
@@ -257,10 +258,13 @@ def write_pilot(rows: list[Row], draw: random.Random) -> None:
     clear = [r for r in rows if r["true"] != "AMBIGUOUS"]
     pilot = sorted(draw.sample(clear, PILOT), key=lambda r: r["id"])
     write_csv("pilot.csv", [{"item_id": r["id"], "value": r["true"]} for r in pilot])
+    asked = qualification([r["id"] for r in pilot], list(VOTERS), count=QUALIFICATION, seed=0)
+    rows_by_id = {r["id"]: r for r in pilot}
     answers = []
     for name in VOTERS:
         clock = datetime(2026, 10, 2, 9, 0)
-        for row in draw.sample(pilot, PILOT):
+        for item in asked.filter(pl.col("annotator") == name)["item_id"]:
+            row = rows_by_id[item]
             slip = draw.random() < 0.02
             took = round(draw.lognormvariate(2.4, 0.3), 1)
             clock += timedelta(seconds=took + 1)
