@@ -23,8 +23,8 @@ def dawid_skene(labels: Any, *, smoothing: float = 0.5, iterations: int = 100) -
     """Return the posterior of every value of every item: ``item_id, value, posterior``.
 
     Expectation maximisation over annotators' confusion matrices (Dawid & Skene 1979, Applied
-    Statistics 28(1)), started from vote shares; *smoothing* is added to each count and twice to the
-    diagonal, so that an annotator of few labels is not taken for perfect or for useless.
+    Statistics 28(1)), started from vote shares; *smoothing* is added to each count, and twice more
+    to the diagonal, so that an annotator of few labels is not taken for perfect or for useless.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def _posterior(
     # Values by items: sums over the few values are then sums of rows.
     posterior = np.bincount(value * items + item, minlength=k * items).reshape(k, items)
     posterior = posterior / posterior.sum(0)
-    prior = smoothing * (np.ones((k, k)) + np.eye(k))
+    prior = smoothing * (np.ones((k, k)) + 2 * np.eye(k))
     for _ in range(iterations):
         sums = heard @ np.ascontiguousarray(posterior.T)
         confusion = sums.reshape(annotators, k, k) + prior  # annotator, given, true

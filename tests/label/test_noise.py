@@ -35,7 +35,7 @@ def slow(labels: pl.DataFrame, rounds: int) -> dict[tuple[str, str], float]:
         confusion = {}
         for who in people:
             for t in VALUES:
-                row = {g: 0.5 * (1 + (g == t)) for g in VALUES}
+                row = {g: 0.5 * (1 + 2 * (g == t)) for g in VALUES}
                 for item, person, given in rows:
                     if person == who:
                         row[given] += p[item, t]
@@ -96,3 +96,25 @@ def test_missing_columns_are_named() -> None:
     with pytest.raises(FrameError, match="annotator"):
         dawid_skene(pl.DataFrame({"item_id": ["a"], "value": ["x"]}))
     assert dawid_skene(pl.DataFrame({"item_id": [], "annotator": [], "value": []})).is_empty()
+
+
+@pytest.mark.parametrize(("items", "margin"), [(400, -0.01), (2000, 0.005)])
+def test_the_model_earns_its_place_as_labels_grow(items: int, margin: float) -> None:
+    """Five of 50 annotators of differing skill on each item: 40 labels an annotator, then 200."""
+    model, vote = [], []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        truth = rng.integers(0, 5, items)
+        who = np.array([rng.choice(50, 5, replace=False) for _ in range(items)])
+        right = rng.random(who.shape) < rng.uniform(0.4, 0.95, 50)[who]
+        said = np.where(right, truth[:, None], (truth[:, None] + rng.integers(1, 5, who.shape)) % 5)
+        rows = {"item_id": np.repeat(np.arange(items), 5), "annotator": who.ravel(),
+                "value": said.ravel()}  # fmt: skip
+        labels = pl.DataFrame(rows)
+        best = dawid_skene(labels).sort("posterior").unique("item_id", keep="last")
+        counts = labels.group_by("item_id", "value").len().sort("len", "value")
+        most = counts.unique("item_id", keep="last")
+        for found, kept in ((best, model), (most, vote)):
+            answers = {int(i): int(v) for i, v in found.select("item_id", "value").iter_rows()}
+            kept.append(np.mean([answers[i] == t for i, t in enumerate(truth)]))
+    assert np.mean(model) >= np.mean(vote) + margin

@@ -45,11 +45,11 @@ def posterior_accuracy(labels: pl.DataFrame, gold: pl.DataFrame) -> float:
     return float((own["gold"] == own["value"]).mean())  # type: ignore[arg-type]
 
 
-# Dawid-Skene on adult content: .748 published (Crowd-Kit, JOSS 2024), .763 by an expectation
-# maximisation written for the comparison; where it ends depends on start and smoothing.
+# Dawid-Skene on adult content: .763 by an expectation maximisation written for the comparison
+# (.748 published by Crowd-Kit, JOSS 2024); where it ends depends on start and smoothing.
 @pytest.mark.parametrize(
     ("name", "vote", "posterior"),
-    [("adultcontent2", 0.760, (0.743, 0.773)), ("barzan_mozafari", 0.696, (0.702, 0.722))],
+    [("adultcontent2", 0.760, (0.753, 0.773)), ("barzan_mozafari", 0.696, (0.702, 0.722))],
 )
 def test_majority_and_dawid_skene_reach_their_known_accuracy(
     name: str, vote: float, posterior: tuple[float, float]
