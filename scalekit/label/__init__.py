@@ -42,7 +42,7 @@ from scalekit.label.events import (
 )
 from scalekit.label.exchange import LabelTable, read_labels, write_labels
 from scalekit.label.gate import gate
-from scalekit.label.identity import annotator_name
+from scalekit.label.identity import annotator_name, login, other_logins
 from scalekit.label.mislabels import Mislabels, mislabel_candidates
 from scalekit.label.noise import NoiseEstimate, dawid_skene, noise_estimate
 from scalekit.label.pairing import judgements_of, pair_items
@@ -113,10 +113,12 @@ __all__ = [
     "krippendorff_alpha",
     "labels_of",
     "labels_until",
+    "login",
     "majority",
     "mislabel_candidates",
     "noise_estimate",
     "notes_of",
+    "other_logins",
     "pair_consensus",
     "pair_items",
     "position_bias",

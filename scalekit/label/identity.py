@@ -1,14 +1,17 @@
-"""Who labels: as JupyterHub says, else as the person says; never a name that two could share."""
+"""Who labels: as JupyterHub says, else as the person says; a name that two share is noticed."""
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Callable
+from pathlib import Path
 
+from scalekit.journal import read
 from scalekit.label.events import check_name
 from scalekit.label.tasks import LabelError
 
-__all__ = ["annotator_name"]
+__all__ = ["annotator_name", "login", "other_logins"]
 
 
 def annotator_name(given: str | None = None, *, ask: Callable[[str], str] = input) -> str:
@@ -32,3 +35,25 @@ def annotator_name(given: str | None = None, *, ask: Callable[[str], str] = inpu
             raise LabelError("who labels? Say it: open(annotator=…)") from None
     check_name(name)
     return name
+
+
+def login() -> str:
+    """Return who is logged in: JupyterHub's user, else the system's; "" where neither is known."""
+    try:
+        return os.environ.get("JUPYTERHUB_USER") or getpass.getuser()
+    except (OSError, KeyError):  # a container without a user database
+        return ""
+
+
+def other_logins(folder: Path, annotator: str) -> list[str]:
+    """Return the other users under whose login this annotator has labelled.
+
+    Sessions in *folder* keep their ``user``; two users with one annotator's name are probably two
+    people, whose labels would count as one person's.
+    """
+    found = set()
+    for path in (folder / annotator).glob("*.jsonl"):
+        first = next(iter(read(path)), None)
+        if first is not None:
+            found.add(first.data.get("user") or "")
+    return sorted(found - {"", login()})

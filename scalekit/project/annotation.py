@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +19,9 @@ from scalekit.label import (
     annotator_name,
     disputed,
     import_labels,
+    login,
     notes_of,
+    other_logins,
     read_events,
     read_labels,
     resolutions,
@@ -216,6 +219,12 @@ class Annotation(Annotators):
         """Begin a session on all items in use; it keeps which instructions it was given under."""
         ids = self._project.audit.item_ids()
         about = self._about()
+        if others := other_logins(self._folder / EVENTS, who):
+            warnings.warn(
+                f"{who} has also labelled as user {', '.join(others)}. If that is somebody else, "
+                "stop and invite each under a name of their own",
+                stacklevel=3,
+            )
         return kind(self._folder / EVENTS, who, self._task(), ids, round, about=about)
 
     def _disputes(self) -> pl.DataFrame:
@@ -224,4 +233,5 @@ class Annotation(Annotators):
     def _about(self) -> dict[str, str]:
         """Return what a session keeps of the instructions it was given under."""
         edge_cases = len(list(self._folder.events(LOG, "sharpened")))
-        return {"instructions": digest(self.instructions), "edge_cases": str(edge_cases)}
+        told = {"instructions": digest(self.instructions), "edge_cases": str(edge_cases)}
+        return {**told, "user": login()}

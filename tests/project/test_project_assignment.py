@@ -112,3 +112,16 @@ def test_a_tier_is_one_of_two_and_the_last_said_counts(room: Any) -> None:
     assert room.annotators == [*PEOPLE, "ed"]
     with pytest.raises(LabelError, match="tier 'chief' is not one of"):
         room.invite("zoe", tier="chief")
+
+
+def test_a_name_that_two_logins_share_is_noticed(
+    room: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTERHUB_USER", "hub-one")
+    room.invite("hub-one")
+    room.open("ana")
+    assert room.open().config["annotator"] == "hub-one"  # not asked: the hub says who it is
+    monkeypatch.setenv("JUPYTERHUB_USER", "hub-two")
+    with pytest.warns(UserWarning, match="ana has also labelled as user hub-one"):
+        room.open("ana")
+    room.open("ben")
