@@ -29,7 +29,7 @@ from scalekit.label.coefficients import (
     krippendorff_alpha,
 )
 from scalekit.label.cohorts import CohortAgreement, agreement_by_cohort, agreement_over_time
-from scalekit.label.consensus import against_given, careless, compare_consensus, majority
+from scalekit.label.consensus import against_given, by_model, careless, compare_consensus, majority
 from scalekit.label.cost import Cost, cost
 from scalekit.label.events import (
     LabelError,
@@ -44,7 +44,7 @@ from scalekit.label.exchange import LabelTable, read_labels, write_labels
 from scalekit.label.gate import gate
 from scalekit.label.identity import annotator_name, login, other_logins
 from scalekit.label.mislabels import Mislabels, mislabel_candidates
-from scalekit.label.noise import NoiseEstimate, dawid_skene, noise_estimate
+from scalekit.label.noise import NoiseEstimate, dawid_skene, most_probable, noise_estimate
 from scalekit.label.pairing import judgements_of, pair_items
 from scalekit.label.parts import PartAgreement, agreement_by_part, judged_parts
 from scalekit.label.preference import (
@@ -93,6 +93,7 @@ __all__ = [
     "balance",
     "bootstrap_alpha",
     "bradley_terry",
+    "by_model",
     "careless",
     "check_labels",
     "check_name",
@@ -116,6 +117,7 @@ __all__ = [
     "login",
     "majority",
     "mislabel_candidates",
+    "most_probable",
     "noise_estimate",
     "notes_of",
     "other_logins",

@@ -9,10 +9,10 @@ import polars as pl
 
 from scalekit.frames import require, to_polars
 from scalekit.intervals import wilson
-from scalekit.label.noise import dawid_skene
+from scalekit.label.noise import dawid_skene, most_probable
 from scalekit.label.tasks import LabelError
 
-__all__ = ["against_given", "careless", "compare_consensus", "majority"]
+__all__ = ["against_given", "by_model", "careless", "compare_consensus", "majority"]
 
 
 def majority(labels: Any, *, leave_out: Collection[str] = ()) -> pl.DataFrame:
@@ -46,6 +46,30 @@ def majority(labels: Any, *, leave_out: Collection[str] = ()) -> pl.DataFrame:
     )
 
 
+def by_model(labels: Any) -> pl.DataFrame:
+    """Return each item's most probable value by Dawid-Skene, in the columns of :func:`majority`.
+
+    ``votes`` and ``share`` are those that this value got, ``entropy`` is the posterior's; nothing
+    is tied.
+
+    Raises
+    ------
+    FrameError
+        When ``item_id, annotator, value`` are not there.
+    """
+    counted = majority(labels).select("item_id", "n")
+    given = to_polars(labels, "labels").drop_nulls("value")
+    votes = given.group_by("item_id", "value").agg(pl.len().cast(pl.Int64).alias("votes"))
+    return (
+        most_probable(dawid_skene(labels))
+        .join(counted, on="item_id", maintain_order="left")
+        .join(votes, on=["item_id", "value"], how="left", maintain_order="left")
+        .with_columns(pl.col("votes").fill_null(0), tied=pl.lit(False))
+        .with_columns(share=pl.col("votes") / pl.col("n"))
+        .select("item_id", "value", "share", "votes", "n", "entropy", "tied")
+    )
+
+
 def compare_consensus(labels: Any, gold: Any) -> pl.DataFrame:
     """Hold majority vote and Dawid-Skene against gold, side by side.
 
@@ -65,9 +89,7 @@ def compare_consensus(labels: Any, gold: Any) -> pl.DataFrame:
 
     truth = require(to_polars(gold, "gold"), ("item_id", "value"), "gold")
     truth = truth.select("item_id", pl.col("value").alias("truth"))
-    posterior = dawid_skene(labels)
-    likeliest = posterior.sort("posterior", "value", descending=[True, False])
-    model = likeliest.unique("item_id", keep="first", maintain_order=True)
+    model = most_probable(dawid_skene(labels))
     votes = majority(labels).select("item_id", "value")
     both = (
         truth.join(votes, on="item_id")

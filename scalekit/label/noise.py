@@ -13,7 +13,7 @@ from scalekit.display import View, block, note
 from scalekit.frames import require, to_polars
 from scalekit.intervals import wilson
 
-__all__ = ["NoiseEstimate", "dawid_skene", "noise_estimate"]
+__all__ = ["NoiseEstimate", "dawid_skene", "most_probable", "noise_estimate"]
 
 Codes = NDArray[np.int64]
 LEAST_GOLD = 10
@@ -52,6 +52,24 @@ def dawid_skene(labels: Any, *, smoothing: float = 0.5, iterations: int = 100) -
         "posterior": posterior.ravel(),
     }
     return pl.DataFrame(rows, schema=schema)
+
+
+def most_probable(posterior: Any) -> pl.DataFrame:
+    """Return each item's most probable value: ``item_id, value, posterior, entropy`` (in bits).
+
+    *posterior* is from :func:`dawid_skene`. Of values equally probable the first in order is taken.
+    """
+    rows = require(
+        to_polars(posterior, "posterior"), ("item_id", "value", "posterior"), "posterior"
+    )
+    p = pl.col("posterior")
+    # Nothing is added for a value of probability 0: p log p goes to 0.
+    bits = pl.when(p > 0).then(-p * p.log(2)).otherwise(0.0)
+    return (
+        rows.sort("item_id", "posterior", "value", descending=[False, True, False])
+        .group_by("item_id", maintain_order=True)
+        .agg(pl.col("value").first(), p.first(), bits.sum().alias("entropy"))
+    )
 
 
 def _coded(column: pl.Series) -> tuple[pl.Series, Codes]:

@@ -19,10 +19,11 @@ from scalekit.label import (
     attention,
     balance,
     check_name,
+    dawid_skene,
     disagreement_round,
     labels_of,
     labels_until,
-    majority,
+    most_probable,
     qualification,
     qualified,
     read_events,
@@ -216,9 +217,14 @@ class Annotators(Stage):
         )
 
     def disagreement_round(self, *, share: float = 0.1, extra: int = 1, seed: int = 0) -> Balance:
-        """Assign the most disputed items to *extra* more annotators, as the next round."""
-        entropy = majority(self._every()).select("item_id", "entropy")
+        """Assign the most uncertain items to *extra* more annotators, as the next round.
+
+        Uncertain by the entropy of Dawid and Skene's posterior: of two splits of the votes, the one
+        among reliable annotators counts more.
+        """
         people = [a for a in self.annotators if a not in self.left_out]
+        labels = self._every().filter(pl.col("annotator").is_in(people))
+        entropy = most_probable(dawid_skene(labels))
         return self._assigned(
             disagreement_round(
                 self.assignment, entropy, people, seed=seed, share=share, extra=extra,

@@ -8,7 +8,7 @@ import polars as pl
 
 from scalekit.frames import require, to_polars, write_parquet
 from scalekit.gates import GateClosedError
-from scalekit.label import LabelError, NoiseEstimate, dawid_skene
+from scalekit.label import LabelError, NoiseEstimate, dawid_skene, most_probable
 from scalekit.project.gatebook import standing
 from scalekit.signing import SIGNER, Signer, digest_file
 
@@ -50,8 +50,13 @@ def told_consensus(project: Project) -> pl.DataFrame:
     items = project.audit.items()
     about = [c for c in ("item_id", "batch_id", "source", "tier", "category") if c in items.columns]
     posterior = dawid_skene(project.label.counted())
-    return decided.join(posterior, on=["item_id", "value"], how="left").join(
-        items.select(about), on="item_id"
+    entropy = most_probable(posterior).select(
+        "item_id", pl.col("entropy").alias("posterior_entropy")
+    )
+    return (
+        decided.join(posterior, on=["item_id", "value"], how="left")
+        .join(entropy, on="item_id", how="left")
+        .join(items.select(about), on="item_id")
     )
 
 

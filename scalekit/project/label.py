@@ -13,10 +13,12 @@ from scalekit.label import (
     Agreement,
     AgreementChange,
     Cost,
+    LabelError,
     NoiseEstimate,
     against_given,
     agreement,
     agreement_change,
+    by_model,
     compare_consensus,
     cost,
     every_label,
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["Label"]
 
 
+MAJORITY, DAWID_SKENE = "majority", "Dawid-Skene"
+
+
 class Label(Annotation):
     """Label with instructions, measure agreement, sharpen."""
 
@@ -50,11 +55,39 @@ class Label(Annotation):
         return agreement(self.counted(), values=self._values())
 
     def consensus(self) -> pl.DataFrame:
-        """Return one value for each item: what was adjudicated, else the majority vote.
+        """Return one value for each item: what was adjudicated, else what the votes say.
 
-        As :func:`scalekit.label.majority`, with ``adjudicated``.
+        By the method of :meth:`choose_consensus`; columns as :func:`scalekit.label.majority`, with
+        ``adjudicated``.
         """
-        return settled(majority(self.counted()), self.resolutions())
+        method = by_model if self.consensus_method == DAWID_SKENE else majority
+        return settled(method(self.counted()), self.resolutions())
+
+    @property
+    def consensus_method(self) -> str:
+        """How votes become one value: "majority", or "Dawid-Skene" once it was chosen."""
+        chosen = [e.data["method"] for e in self._folder.events(LOG, "consensus")]
+        return str(chosen[-1]) if chosen else MAJORITY
+
+    def choose_consensus(self, method: str) -> pl.DataFrame:
+        """Choose "majority" or "Dawid-Skene"; return both held against gold.
+
+        Raises
+        ------
+        LabelError
+            When the method is not known, or gold does not show that Dawid-Skene is better.
+        """
+        if method not in (MAJORITY, DAWID_SKENE):
+            raise LabelError(f"method {method!r} is not one of {MAJORITY}, {DAWID_SKENE}")
+        found = self.compare_consensus(self.gold)
+        if method == DAWID_SKENE and not found.row(1, named=True)["chosen"]:
+            right, of = found["right"].to_list(), len(self.gold)
+            raise LabelError(
+                f"on {of} gold items the vote is right on {right[0]}, Dawid-Skene on {right[1]}: "
+                "not shown to be better. More gold may show it"
+            )
+        self._folder.append(LOG, "consensus", {"method": method})
+        return found
 
     def compare_consensus(self, gold: Any) -> pl.DataFrame:
         """Hold majority vote and Dawid-Skene against gold (``item_id, value``), side by side."""
@@ -170,7 +203,7 @@ class Label(Annotation):
     def _own_inputs(self) -> list[str]:
         decided = self.resolutions().select("item_id", pl.col("value").fill_null("")).rows()
         rows = self._counted_rows() + [list(r) for r in decided]
-        return [digest(rows), *self.left_out]
+        return [digest(rows), self.consensus_method, *self.left_out]
 
     def _counted_rows(self) -> list[list[str]]:
         every = self._every().filter(~pl.col("annotator").is_in(self.left_out))

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from scalekit.frames import FrameError
-from scalekit.label import dawid_skene, majority, noise_estimate
+from scalekit.label import dawid_skene, majority, most_probable, noise_estimate
 
 VALUES = ("a", "b", "c")
 
@@ -118,3 +118,14 @@ def test_the_model_earns_its_place_as_labels_grow(items: int, margin: float) -> 
             answers = {int(i): int(v) for i, v in found.select("item_id", "value").iter_rows()}
             kept.append(np.mean([answers[i] == t for i, t in enumerate(truth)]))
     assert np.mean(model) >= np.mean(vote) + margin
+
+
+def test_the_most_probable_value_and_its_entropy() -> None:
+    rows = [("1", "a", 0.5), ("1", "b", 0.5), ("2", "a", 1.0), ("2", "b", 0.0), ("3", "b", 0.75),
+            ("3", "a", 0.25)]  # fmt: skip
+    posterior = pl.DataFrame(rows, schema=["item_id", "value", "posterior"], orient="row")
+    found = most_probable(posterior)
+    assert found.select("item_id", "value", "posterior").rows() == [
+        ("1", "a", 0.5), ("2", "a", 1.0), ("3", "b", 0.75),
+    ]  # fmt: skip
+    assert found["entropy"].to_list() == pytest.approx([1.0, 0.0, 0.8112781244591328])

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -260,3 +261,36 @@ def test_decisions_made_elsewhere_are_recorded_once_all_or_none(
     found = labelled.label.resolutions()
     assert found.select(table.columns).rows() == table.sort("item_id").rows()
     assert set(found["adjudicator"]) == {"mia"}
+
+
+def test_a_model_decides_only_once_gold_has_shown_that_it_is_better(ready: Any) -> None:
+    label = ready.label
+    ids = ready.audit.item_ids()[:60]
+    label.invite("ana", "ben", "x", "y", "z")
+    truth = ["billing" if n % 2 else "delivery" for n in range(60)]
+    rng = np.random.default_rng(4)
+    rows = [  # ana and ben are right; the others do not read
+        {"item_id": item, "annotator": who, "value": value if who in ("ana", "ben") else guess}
+        for item, value in zip(ids, truth, strict=True)
+        for who in ("ana", "ben", "x", "y", "z")
+        for guess in [str(rng.choice(["billing", "delivery"]))]
+    ]
+    label.import_table(rows)
+    stale = label.inputs()
+    label.know([{"item_id": i, "value": v} for i, v in list(zip(ids, truth, strict=True))[:4]])
+    with pytest.raises(LabelError, match="not shown to be better"):
+        label.choose_consensus("Dawid-Skene")
+    assert label.consensus_method == "majority"
+    wrong = sum(a != b for a, b in zip(_values(label, ids), truth, strict=True))
+    assert wrong > 5
+    label.know([{"item_id": i, "value": v} for i, v in zip(ids, truth, strict=True)])
+    assert label.choose_consensus("Dawid-Skene")["chosen"].to_list() == [False, True]
+    assert _values(label, ids) == truth
+    assert label.inputs() != stale
+    with pytest.raises(LabelError, match="'best' is not one of majority, Dawid-Skene"):
+        label.choose_consensus("best")
+
+
+def _values(label: Any, ids: list[str]) -> list[str | None]:
+    found = dict(label.consensus().select("item_id", "value").iter_rows())
+    return [found[i] for i in ids]
