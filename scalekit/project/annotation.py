@@ -16,6 +16,7 @@ from scalekit.label import (
     AdjudicationSession,
     LabelError,
     LabelSession,
+    Task,
     annotator_name,
     disputed,
     import_labels,
@@ -28,9 +29,12 @@ from scalekit.label import (
     touched,
 )
 from scalekit.project.annotators import EVENTS, LOG, Annotators
+from scalekit.project.question import Question
 from scalekit.signing import digest
 
 __all__ = ["Annotation"]
+
+TASKS = "label/tasks"
 
 Session = TypeVar("Session", bound=LabelSession)
 
@@ -94,6 +98,25 @@ class Annotation(Annotators):
         drawn = [sha256(f"{round}:{i}".encode()).hexdigest() for i in items["item_id"]]
         order = pl.DataFrame({"item_id": items["item_id"], "order": drawn})
         return items, order.with_columns(pl.col("order").cast(pl.String))
+
+    def ask(self, task: Task, items: Any = None) -> Question:
+        """Ask another question, beside the project's categories: any kind of task.
+
+        *items* are by default those in use; for a pair task from
+        :func:`scalekit.label.pair_items`. Labels lie in ``label/tasks/<name>``. Raises as
+        :meth:`scalekit.project.question.Question.make` does.
+        """
+        self.require_before()
+        in_use = self._project.audit.items()
+        return Question.make(self._folder / TASKS, task, items, in_use, self.instructions)
+
+    @property
+    def asked(self) -> dict[str, Question]:
+        """The other questions, by name."""
+        folders = sorted((self._folder / TASKS).glob("*/task.json"))
+        in_use = self._project.audit.items()
+        made = (Question(path.parent, in_use, self.instructions) for path in folders)
+        return {question.task.name: question for question in made}
 
     def import_table(self, labels: Any, *, round: int = 1) -> int:
         """Record labels made elsewhere: a table, or a file of Label Studio, Argilla, Prodigy.
