@@ -1,0 +1,183 @@
+"""The hashed word n-grams of many texts at once: sorted sets, in one array.
+
+A word is as in :mod:`scalekit.text`: letters, digits, underscores and the marks on them, without
+case, compatibility forms and invisible characters. ASCII texts go through a table of bytes; the
+others through polars first, so that a copy differs in nothing that is not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+__all__ = ["HASH_BITS", "Shingles", "shingle_hashes"]
+
+Codes = NDArray[np.uint64]
+Places = NDArray[np.int64]
+HASH_BITS = 44  # the rest of 64 is the text's place in its block: both sort as one number
+BLOCK = 300_000  # bytes of text hashed at a time
+INVISIBLE = "[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+_U = np.uint64
+_ODD = _U(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Shingles:
+    """Each text's set of shingles: ``hashes[starts[i]:starts[i + 1]]``, sorted, of 44 bits."""
+
+    hashes: Codes
+    starts: Places
+
+    @property
+    def sizes(self) -> Places:
+        """How many different shingles each text has."""
+        return np.diff(self.starts)
+
+
+def shingle_hashes(texts: pl.Series, n: int) -> Shingles:
+    """Return the sets of hashed word *n*-grams.
+
+    A text of fewer than *n* words is one shingle, a text without words none. Two shingles that
+    differ have the same hash with probability 2**-44.
+    """
+    data, starts = _bytes(texts)
+    hashes: list[Codes] = []
+    sizes: list[Places] = []
+    first = 0
+    while first < len(texts):
+        # As much at a time as the processor's cache holds, a million texts at most.
+        last = int(np.searchsorted(starts, starts[first] + BLOCK, side="right")) - 1
+        last = min(max(last, first + 1), first + 1_000_000)
+        own = starts[first : last + 1]
+        found, counts = _of_block(_TABLE[data[own[0] : own[-1]]], own - own[0], n)
+        hashes.append(found)
+        sizes.append(counts)
+        first = last
+    ends = np.zeros(len(texts) + 1, dtype=np.int64)
+    if sizes:
+        np.cumsum(np.concatenate(sizes), out=ends[1:])
+    return Shingles(np.concatenate(hashes) if hashes else np.empty(0, np.uint64), ends)
+
+
+def _of_block(data: NDArray[np.uint8], starts: Places, n: int) -> tuple[Codes, Places]:
+    word, text = _words(data, starts)
+    gram, owner = _grams(word, text, n)
+    key = np.sort((owner.astype(np.uint64) << _U(HASH_BITS)) | (gram >> _U(64 - HASH_BITS)))
+    key = key[np.concatenate([[True], key[1:] != key[:-1]])] if len(key) else key
+    counts = np.bincount((key >> _U(HASH_BITS)).astype(np.int64), minlength=len(starts) - 1)
+    return key & _U((1 << HASH_BITS) - 1), counts.astype(np.int64)
+
+
+def _bytes(texts: pl.Series) -> tuple[NDArray[np.uint8], Places]:
+    """Return all texts' bytes, those that are not ASCII folded, and where each text starts."""
+    given = texts.cast(pl.String).fill_null("")
+    plain = given.str.len_bytes() == given.str.len_chars()
+    if not plain.all():
+        folded = (
+            given.filter(~plain)
+            .str.replace_all(INVISIBLE, "")
+            .str.normalize("NFKC")
+            .str.to_lowercase()
+            .str.replace_many(_CASES)
+            .str.normalize("NFKC")
+            .str.replace_all(r"[^\w]+", " ")
+            .str.replace_all(r"(^| )\p{M}+", "${1}")  # a mark on nothing begins no word
+        )
+        given = given.scatter((~plain).arg_true(), folded)
+    _, offsets, data = given.rechunk().to_arrow().buffers()
+    starts = np.frombuffer(offsets, dtype=np.int64)[: len(given) + 1]
+    return np.frombuffer(data, dtype=np.uint8) if data else np.empty(0, np.uint8), starts
+
+
+def _byte_table() -> NDArray[np.uint8]:
+    """Return what stands for each byte: lower case for letters, itself from 128 on, else 0."""
+    table = np.zeros(256, dtype=np.uint8)
+    for sign in b"abcdefghijklmnopqrstuvwxyz0123456789_":
+        table[sign] = sign
+        table[ord(chr(sign).upper())] = sign
+    table[128:] = np.arange(128, 256)
+    return table
+
+
+# Where lower case is not yet the case-folded form (Unicode's CaseFolding.txt, status F and C).
+_CASES = {"ß": "ss", "ς": "σ", "\u0345": "ι"}
+_TABLE = _byte_table()
+# A random number for each byte: sums of their multiples tell words apart.
+_SIGNS = np.random.default_rng(0).integers(1, 1 << 63, 256, dtype=np.uint64) | _U(1)
+
+
+def _words(data: NDArray[np.uint8], starts: Places) -> tuple[Codes, Places]:
+    """Return the hash of each word and the place of the text that it is in.
+
+    The hash of a word is a polynomial in its bytes modulo 2**64, from two prefix sums: the base is
+    odd, so it has an inverse and each word's sum can be brought to the same power.
+    """
+    inside = data != 0
+    before = np.concatenate([[False], inside[:-1]]) if len(data) else inside
+    inner = starts[1:-1][starts[1:-1] < len(data)]
+    before[inner] = False
+    begin = np.flatnonzero(inside & ~before)
+    after = np.concatenate([inside[1:], [False]]) if len(data) else inside
+    after[inner[inner > 0] - 1] = False
+    end = np.flatnonzero(inside & ~after) + 1
+    powers, inverses = _powers(len(data))
+    sums = np.zeros(len(data) + 1, dtype=np.uint64)
+    np.take(_SIGNS, data, out=sums[1:])
+    sums[1:] *= powers
+    np.cumsum(sums, out=sums)
+    word = _mixed((sums[end] - sums[begin]) * inverses[begin])
+    return word, np.searchsorted(starts, begin, side="right") - 1
+
+
+_KNOWN: dict[str, tuple[Codes, Codes]] = {}
+
+
+def _powers(length: int) -> tuple[Codes, Codes]:
+    """Return the base's powers and those of its inverse, made once for the longest block."""
+    known = _KNOWN.get("powers")
+    if known is None or len(known[0]) < length:
+        many = max(length, BLOCK)
+        both = []
+        for base in (0x9E3779B97F4A7C15, pow(0x9E3779B97F4A7C15, -1, 1 << 64)):
+            factors = np.full(many, base, dtype=np.uint64)
+            factors[0] = 1
+            both.append(np.multiply.accumulate(factors))
+        known = _KNOWN["powers"] = (both[0], both[1])
+    return known[0][:length], known[1][:length]
+
+
+def _grams(word: Codes, text: Places, n: int) -> tuple[Codes, Places]:
+    """Return the hash of each run of *n* words within a text, and whose it is."""
+    count = np.bincount(text) if len(text) else np.empty(0, dtype=np.int64)
+    short = count[text] < n if len(text) else np.empty(0, dtype=bool)
+    whole = len(word) - n + 1
+    parts: list[tuple[Codes, Places]] = []
+    if whole > 0:
+        gram = word[:whole] * _ODD
+        for step in range(1, n):
+            gram = _mixed(gram) + word[step : step + whole] * _ODD
+        same = text[:whole] == text[n - 1 :]
+        parts.append((_mixed(gram[same]), text[:whole][same]))
+    if short.any():
+        parts.append(_whole_texts(word[short], text[short]))
+    if not parts:
+        return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64)
+    return np.concatenate([g for g, _ in parts]), np.concatenate([o for _, o in parts])
+
+
+def _whole_texts(word: Codes, text: Places) -> tuple[Codes, Places]:
+    """Return one hash for each of these texts, of all its words in order."""
+    first = np.flatnonzero(np.concatenate([[True], text[1:] != text[:-1]]))
+    place = np.arange(len(text)) - np.repeat(first, np.diff([*first, len(text)]))
+    own = _mixed(word + (place.astype(np.uint64) + _U(1)) * _ODD)
+    return _mixed(np.add.reduceat(own, first)), text[first]
+
+
+def _mixed(value: Codes) -> Codes:
+    """Spread the bits (the finaliser of SplitMix64; Steele, Lea & Flood 2014, OOPSLA)."""
+    value = (value ^ (value >> _U(30))) * _U(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> _U(27))) * _U(0x94D049BB133111EB)
+    return value ^ (value >> _U(31))
