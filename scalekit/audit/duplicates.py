@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
+from scalekit.audit.minhash import minhash_pairs
 from scalekit.frames import TIERS, ids_unique, require, texts_given, to_polars
 from scalekit.text import fold, jaccard_pairs
 
 __all__ = ["exact_duplicates", "keep_order", "near_duplicates"]
 
+EXACT_UP_TO = 20_000  # texts: all pairs are looked at in some seconds
 SCHEMA = {"item_id": pl.String, "kept_id": pl.String, "score": pl.Float64}
 
 
@@ -53,16 +55,45 @@ def exact_duplicates(items: Any) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def near_duplicates(items: Any, *, threshold: float = 0.7, n: int = 3) -> pl.DataFrame:
+def near_duplicates(
+    items: Any,
+    *,
+    threshold: float = 0.7,
+    n: int = 3,
+    method: Literal["auto", "exact", "minhash"] = "auto",
+) -> pl.DataFrame:
     """Return near-copies of a kept text: ``item_id, kept_id, score``.
 
-    Exact Jaccard similarity of word *n*-grams of every pair that shares one; a text goes only if it
-    is alike, by at least *threshold*, to one that stays (no chains). Word-for-word copies count
-    as well. *items* as in :func:`exact_duplicates`.
+    By the exact Jaccard similarity of word *n*-grams; a text goes only if it is alike, by at least
+    *threshold*, to one that stays (no chains). Word-for-word copies count as well.
+
+    Parameters
+    ----------
+    items
+        As in :func:`exact_duplicates`.
+    threshold
+        In (0, 1].
+    n
+        Words in a shingle; a shorter text is one whole shingle.
+    method
+        "exact" looks at every pair that shares a shingle and misses none. "minhash" first finds
+        candidates by locality-sensitive hashing (:func:`scalekit.audit.minhash.minhash_pairs`): a
+        pair just at .7 is missed with a chance of one in a hundred, one at .8 with one in ten
+        thousand. "auto" is exact up to 20,000 texts.
+
+    Raises
+    ------
+    ValueError
+        When the threshold or the method can't be.
     """
+    if method not in ("auto", "exact", "minhash"):
+        raise ValueError(f"method {method!r} is not one of auto, exact, minhash")
     table = _checked(items)
     ids = table["item_id"].to_list()
-    pairs = jaccard_pairs(table["text"].to_list(), n, threshold)
+    if method == "minhash" or (method == "auto" and len(table) > EXACT_UP_TO):
+        pairs = minhash_pairs(table["text"], n, threshold)
+    else:
+        pairs = jaccard_pairs(table["text"].to_list(), n, threshold)
     earlier: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for left, right, score in zip(pairs.left, pairs.right, pairs.score, strict=True):
         earlier[int(right)].append((float(score), int(left)))
