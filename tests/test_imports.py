@@ -19,6 +19,7 @@ GROUND = {
     "display",
     "figures",
     "engine",
+    "shingling",
     "intervals",
 }
 ROOMS = {"specify", "collect", "audit", "label", "govern", "evaluate", "decide"}

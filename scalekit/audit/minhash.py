@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scalekit.audit.shingling import HASH_BITS, Codes, Places, Shingles, shingle_hashes
+from scalekit.shingling import HASH_BITS, Codes, Places, Shingles, shingle_hashes
 from scalekit.text import Pairs
 
 __all__ = ["minhash_pairs", "recall_of"]

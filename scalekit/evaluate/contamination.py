@@ -11,6 +11,7 @@ import polars as pl
 
 from scalekit.display import Markup, View, block, marked, note, table
 from scalekit.frames import require, to_polars
+from scalekit.shingling import windows, with_windows
 from scalekit.text import Word, words
 
 __all__ = ["TIERS", "Contamination", "contamination", "spans_of"]
@@ -141,6 +142,11 @@ def contamination(test: Any, train: Any) -> Contamination:
         for at in range(len(found) - n + 1) if n else ():
             gram = tuple(w.folded for w in found[at : at + n])
             index[n].setdefault(gram, []).append((number, at))
+    # Most training rows share no window with any test item: they need no look at their words.
+    sizes = pl.Series([min(N, len(found)) for found in split_tests], dtype=pl.Int64)
+    wanted = {n: windows(tests["text"].filter(sizes == n), n) for n in index}
+    rows = len(trains)
+    trains = trains.filter(pl.Series(with_windows(trains["text"], wanted), dtype=pl.Boolean))
     batches = trains["batch_id"].to_list() if "batch_id" in trains.columns else [""] * len(trains)
     best: dict[int, _Hit] = {}
     leaking: dict[str, None] = {}
@@ -159,7 +165,7 @@ def contamination(test: Any, train: Any) -> Contamination:
             if number not in best or hit.gravity > best[number].gravity:
                 spans = [list(s) for s in spans_of(found, places, n)]
                 best[number] = replace(hit, spans=spans)
-    return Contamination(_table(tests, best), len(trains), tuple(leaking))
+    return Contamination(_table(tests, best), rows, tuple(leaking))
 
 
 @dataclass(frozen=True)

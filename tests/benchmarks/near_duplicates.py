@@ -26,7 +26,7 @@ for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
 import polars as pl  # noqa: E402
 
 from scalekit.audit.minhash import minhash_pairs  # noqa: E402
-from scalekit.audit.shingling import shingle_hashes  # noqa: E402
+from scalekit.shingling import shingle_hashes  # noqa: E402
 from scalekit.text import jaccard_pairs, words  # noqa: E402
 
 N, THRESHOLD, BANDS, ROWS = 5, 0.8, 16, 8

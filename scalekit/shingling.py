@@ -7,19 +7,22 @@ others through polars first, so that a copy differs in nothing that is not seen.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["HASH_BITS", "Shingles", "shingle_hashes"]
+__all__ = ["HASH_BITS", "Shingles", "shingle_hashes", "windows", "with_windows"]
 
 Codes = NDArray[np.uint64]
 Places = NDArray[np.int64]
 HASH_BITS = 44  # the rest of 64 is the text's place in its block: both sort as one number
 BLOCK = 300_000  # bytes of text hashed at a time
 INVISIBLE = "[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+# Cherokee, Cyrillic Extended-C, the newest planes: folded otherwise, or newer than Python's tables.
+OTHERWISE = "[\u13a0-\u13fd\u1c80-\u1c8f\uab70-\uabbf\U00010d40-\U00016fff\U00030000-\U0010ffff]"
 _U = np.uint64
 _ODD = _U(0x9E3779B97F4A7C15)
 
@@ -43,23 +46,62 @@ def shingle_hashes(texts: pl.Series, n: int) -> Shingles:
     A text of fewer than *n* words is one shingle, a text without words none. Two shingles that
     differ have the same hash with probability 2**-44.
     """
-    data, starts = _bytes(texts)
     hashes: list[Codes] = []
     sizes: list[Places] = []
+    for data, starts in _blocks(texts):
+        found, counts = _of_block(data, starts, n)
+        hashes.append(found)
+        sizes.append(counts)
+    ends = np.zeros(len(texts) + 1, dtype=np.int64)
+    if sizes:
+        np.cumsum(np.concatenate(sizes), out=ends[1:])
+    return Shingles(np.concatenate(hashes) if hashes else np.empty(0, np.uint64), ends)
+
+
+def windows(texts: pl.Series, n: int) -> Codes:
+    """Return the different hashes, of 64 bits, of all runs of *n* words in any of the texts."""
+    found = []
+    for data, starts in _blocks(texts):
+        word, text = _words(data, starts)
+        found.append(_runs(word, text, n)[0])
+    return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.uint64)
+
+
+def with_windows(texts: pl.Series, wanted: Mapping[int, Codes]) -> NDArray[np.bool_]:
+    """Say of each text whether it may have one of these runs of words.
+
+    *wanted* has sorted hashes from :func:`windows` by number of words. What is said not to have one
+    has none; what may have one is to be looked at word by word. Texts in the few scripts that this
+    module folds otherwise than :mod:`scalekit.text` always may.
+    """
+    parts = []
+    for data, starts in _blocks(texts):
+        word, text = _words(data, starts)
+        hit = np.zeros(len(starts) - 1, dtype=bool)
+        for n, hashes in wanted.items():
+            if not len(hashes):
+                continue
+            run, owner = _runs(word, text, n)
+            place = np.searchsorted(hashes, run)
+            place[place == len(hashes)] = 0
+            hit[owner[hashes[place] == run]] = True
+        parts.append(hit)
+    found = np.concatenate(parts) if parts else np.empty(0, dtype=bool)
+    found |= texts.str.contains(OTHERWISE).fill_null(False).to_numpy()
+    return found
+
+
+def _blocks(texts: pl.Series) -> Iterator[tuple[NDArray[np.uint8], Places]]:
+    """Return runs of texts as bytes, 0 where no word is, and where each text starts in them."""
+    data, starts = _bytes(texts)
     first = 0
     while first < len(texts):
         # As much at a time as the processor's cache holds, a million texts at most.
         last = int(np.searchsorted(starts, starts[first] + BLOCK, side="right")) - 1
         last = min(max(last, first + 1), first + 1_000_000)
         own = starts[first : last + 1]
-        found, counts = _of_block(_TABLE[data[own[0] : own[-1]]], own - own[0], n)
-        hashes.append(found)
-        sizes.append(counts)
+        yield _TABLE[data[own[0] : own[-1]]], own - own[0]
         first = last
-    ends = np.zeros(len(texts) + 1, dtype=np.int64)
-    if sizes:
-        np.cumsum(np.concatenate(sizes), out=ends[1:])
-    return Shingles(np.concatenate(hashes) if hashes else np.empty(0, np.uint64), ends)
 
 
 def _of_block(data: NDArray[np.uint8], starts: Places, n: int) -> tuple[Codes, Places]:
@@ -83,7 +125,7 @@ def _bytes(texts: pl.Series) -> tuple[NDArray[np.uint8], Places]:
             .str.to_lowercase()
             .str.replace_many(_CASES)
             .str.normalize("NFKC")
-            .str.replace_all(r"[^\w]+", " ")
+            .str.replace_all(r"[^\w\p{N}]+", " ")
             .str.replace_all(r"(^| )\p{M}+", "${1}")  # a mark on nothing begins no word
         )
         given = given.scatter((~plain).arg_true(), folded)
@@ -153,19 +195,22 @@ def _grams(word: Codes, text: Places, n: int) -> tuple[Codes, Places]:
     """Return the hash of each run of *n* words within a text, and whose it is."""
     count = np.bincount(text) if len(text) else np.empty(0, dtype=np.int64)
     short = count[text] < n if len(text) else np.empty(0, dtype=bool)
-    whole = len(word) - n + 1
-    parts: list[tuple[Codes, Places]] = []
-    if whole > 0:
-        gram = word[:whole] * _ODD
-        for step in range(1, n):
-            gram = _mixed(gram) + word[step : step + whole] * _ODD
-        same = text[:whole] == text[n - 1 :]
-        parts.append((_mixed(gram[same]), text[:whole][same]))
+    parts = [_runs(word, text, n)]
     if short.any():
         parts.append(_whole_texts(word[short], text[short]))
-    if not parts:
-        return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64)
     return np.concatenate([g for g, _ in parts]), np.concatenate([o for _, o in parts])
+
+
+def _runs(word: Codes, text: Places, n: int) -> tuple[Codes, Places]:
+    """Return the hash of each run of exactly *n* words within a text, and whose it is."""
+    whole = len(word) - n + 1
+    if whole <= 0:
+        return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64)
+    gram = word[:whole] * _ODD
+    for step in range(1, n):
+        gram = _mixed(gram) + word[step : step + whole] * _ODD
+    same = text[:whole] == text[n - 1 :]
+    return _mixed(gram[same]), text[:whole][same]
 
 
 def _whole_texts(word: Codes, text: Places) -> tuple[Codes, Places]:
