@@ -19,7 +19,8 @@ from scalekit.text import Pairs
 __all__ = ["minhash_pairs", "recall_of"]
 
 BANDS, ROWS = 24, 5
-EVERY = 64  # texts in a bucket up to which all its pairs are looked at
+EVERY = 256  # texts in a bucket up to which all its pairs are looked at
+HELD = 16_000_000  # candidates held before those found twice are merged
 VERIFIED = 400_000  # shingles compared at a time
 SIGNED = 1024  # texts signed at a time
 _U = np.uint64
@@ -67,11 +68,9 @@ def _candidates(sets: Shingles, bands: int, rows: int) -> tuple[Places, Places]:
         for one, other in _alike(key):
             low, high = np.minimum(one, other), np.maximum(one, other)
             codes.append(there[low] << 32 | there[high])
-    if not codes:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    pairs = np.concatenate(codes)
-    pairs.sort()
-    pairs = pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])] if len(pairs) else pairs
+        if sum(map(len, codes)) > HELD:
+            codes = [np.unique(np.concatenate(codes))]
+    pairs = np.unique(np.concatenate(codes)) if codes else np.empty(0, dtype=np.int64)
     return pairs >> 32, pairs & 0xFFFFFFFF
 
 
@@ -110,7 +109,7 @@ def _filled(table: Codes) -> Codes:
 def _alike(key: Codes) -> Iterator[tuple[Places, Places]]:
     """Return places with the same key, in pairs.
 
-    In a bucket of more than 64, each is paired with the first and with its neighbours: what is
+    In a bucket of more than 256, each is paired with the first and with its neighbours: what is
     alike there is alike to a kept one, and the number of pairs stays linear.
     """
     order = np.argsort(key)
