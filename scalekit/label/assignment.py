@@ -193,6 +193,7 @@ def _appended(
 class Balance(View):
     """How even an assignment is: overlap, loads, items that each two share, sides."""
 
+    rounds: tuple[int, ...]
     overlap: tuple[int, int]
     load: tuple[int, int]
     shared: tuple[int, int]
@@ -204,9 +205,10 @@ class Balance(View):
         def said(pair: tuple[int, int]) -> str:
             return f"{pair[0]:,}" if pair[0] == pair[1] else f"{pair[0]:,} to {pair[1]:,}"
 
+        rounds = ", ".join(str(r) for r in self.rounds)
         told = (
-            f"Each item goes to {said(self.overlap)} annotators, each annotator has "
-            f"{said(self.load)} items, each two share {said(self.shared)}."
+            f"Round {rounds}. Each item goes to {said(self.overlap)} annotators, each annotator "
+            f"has {said(self.load)} items, each two share {said(self.shared)}."
         )
         return block("Assignment", note(told), table(self.table))
 
@@ -228,8 +230,9 @@ def balance(assigned: Any) -> Balance:
     checks = [c for c in ("gold", "attention") if not per[c].sum()]
     sides = ["first on the left"] if known["side"].is_null().all() else []
     per = per.drop(*checks, *sides)
+    rounds = tuple(known["round"].unique().sort())
     return Balance(
-        _extremes(counts), _extremes(board.load), _extremes(upper), per.sort("annotator")
+        rounds, _extremes(counts), _extremes(board.load), _extremes(upper), per.sort("annotator")
     )
 
 

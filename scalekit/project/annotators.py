@@ -213,7 +213,7 @@ class Annotators(Stage):
     def top_up(self, *annotators: str, seed: int = 0) -> Balance:
         """Assign what others left undone to *annotators* who carry on, as the next round."""
         return self._assigned(
-            top_up(self.assignment, self._every(), list(annotators), seed=seed, tiers=self.tiers)
+            top_up(self._had(), self._every(), list(annotators), seed=seed, tiers=self.tiers)
         )
 
     def disagreement_round(self, *, share: float = 0.1, extra: int = 1, seed: int = 0) -> Balance:
@@ -227,10 +227,27 @@ class Annotators(Stage):
         entropy = most_probable(dawid_skene(labels))
         return self._assigned(
             disagreement_round(
-                self.assignment, entropy, people, seed=seed, share=share, extra=extra,
+                self._had(), entropy, people, seed=seed, share=share, extra=extra,
                 tiers=self.tiers,
             )
         )  # fmt: skip
+
+    def _had(self) -> pl.DataFrame:
+        """Return what everybody was assigned, or labelled without an assignment."""
+        assigned = self.assignment
+        given = (
+            self._every()
+            .join(assigned, on=["item_id", "annotator"], how="anti")
+            .select(
+                "item_id",
+                "annotator",
+                "round",
+                pl.lit(0, pl.Int64).alias("place"),
+                pl.lit("work").alias("kind"),
+                pl.lit(None, pl.String).alias("side"),
+            )
+        )
+        return pl.concat([assigned, given])
 
     def _assigned(self, fresh: pl.DataFrame) -> Balance:
         """Add a round to the assignment and return how even it is."""

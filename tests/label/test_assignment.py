@@ -195,7 +195,7 @@ def test_balance_counts_what_a_hand_would() -> None:
     assert said.shared == (min(every), max(every))
     assert said.load == (10, 11)
     assert said.table["items"].sum() == 62
-    assert "Each item goes to 2 annotators" in said.to_html()
+    assert "Round 1. Each item goes to 2 annotators" in said.to_html()
 
 
 def test_everybody_qualifies_on_the_same_gold_in_an_order_of_their_own() -> None:

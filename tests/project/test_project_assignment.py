@@ -125,3 +125,21 @@ def test_a_name_that_two_logins_share_is_noticed(
     with pytest.warns(UserWarning, match="ana has also labelled as user hub-one"):
         room.open("ana")
     room.open("ben")
+
+
+def test_a_disagreement_round_needs_no_assignment_and_repeats_nothing(room: Any) -> None:
+    ids = ids_of(room)[:30]
+    rows = [
+        {"item_id": item, "annotator": who, "value": value}
+        for item in ids
+        for who, value in (("ana", "billing"), ("ben", "returns"))
+    ]
+    room.import_table(rows)
+    found = room.disagreement_round(share=0.5, extra=2)
+    assert found.rounds == (2,)
+    assert "Round 2. Each item goes to 2 annotators" in found.to_html()
+    assert set(room.assignment["annotator"]) <= {"chloe", "dora", "ed"}
+    assert room.open("chloe").config["total"] > 30  # round 1 is not assigned: every item
+    only = room.assignment.filter(pl.col("annotator") == "chloe")
+    if len(only):
+        assert room.open("chloe", round=2).config["total"] == len(only)
