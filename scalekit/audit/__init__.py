@@ -6,11 +6,13 @@ from scalekit.audit.duplicates import exact_duplicates, near_duplicates
 from scalekit.audit.junk import junk_rule
 from scalekit.audit.normalise import normalise
 from scalekit.audit.personal import find_personal, mask
+from scalekit.audit.quality import Quality, quality
 
 __all__ = [
     "MEND_VERSION",
     "AuditReport",
     "Balance",
+    "Quality",
     "audit",
     "balance",
     "exact_duplicates",
@@ -22,4 +24,5 @@ __all__ = [
     "mend",
     "near_duplicates",
     "normalise",
+    "quality",
 ]

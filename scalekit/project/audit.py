@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import polars as pl
 
-from scalekit.audit import MEND_VERSION, AuditReport, Balance, audit, gate, mend
+from scalekit.audit import (
+    MEND_VERSION,
+    AuditReport,
+    Balance,
+    Quality,
+    audit,
+    gate,
+    mend,
+    quality,
+)
 from scalekit.display import Progress
 from scalekit.engine import Local
 from scalekit.frames import FrameError, write_parquet
@@ -118,6 +127,13 @@ class Audit(Stage):
     def item_ids(self) -> list[str]:
         """Return the ids of all items that went on to labelling, those sealed since included."""
         return self.report().kept["item_id"].to_list()
+
+    def quality(self, *families: str) -> Quality:
+        """Show what the rules of Gopher, C4 and FineWeb would keep of the items; drops nothing.
+
+        As :func:`scalekit.audit.quality`.
+        """
+        return quality(self.items(), families=families)
 
     def gaps(self) -> pl.DataFrame:
         """Return the collection requests of the last audit: ``category, still needed``."""

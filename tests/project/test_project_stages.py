@@ -244,3 +244,12 @@ def test_new_batch_reuses_what_was_mended(audited: Any, add: Callable[[Any, str]
     after = {p: p.stat().st_mtime_ns for p in parts.iterdir()}
     assert before.items() <= after.items()
     assert len(after) == len(before) + 1
+
+
+def test_quality_rules_are_shown_and_drop_nothing(ready: Any) -> None:
+    before = ready.audit.items()
+    found = ready.audit.quality("gopher", "c4")
+    assert {rule.family for rule in found.rules} == {"gopher", "c4"}
+    strictest = found.table.row(0, named=True)
+    assert strictest["keeps"] < 0.2  # made for web pages: hardly a support message has 50 words
+    assert ready.audit.items().equals(before)
