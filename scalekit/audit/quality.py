@@ -12,13 +12,18 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from scalekit.display import View, block, note, table
 from scalekit.frames import ids_unique, require, texts_given, to_polars
 
 __all__ = ["RULES", "Quality", "Rule", "quality"]
 
+Places = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
+Shares = NDArray[np.float64]
 LINES = 3  # a text of fewer lines says nothing about lines
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 ENDS = r"[.!?…\"”']\s*$"
@@ -231,52 +236,52 @@ def _stop_words(text: pl.Expr) -> pl.Expr:
 
 def _repetition(frame: pl.DataFrame, wanted: Collection[str]) -> pl.DataFrame:
     """Return the shares of characters in repeated runs of words, for each text."""
-    words = (
-        frame.select("row", pl.col("text").str.to_lowercase().str.extract_all(r"\S+").alias("word"))
-        .explode("word", empty_as_null=False)
-        .drop_nulls("word")
-    )
-    size = pl.col("word").str.len_chars().cast(pl.Int64)
-    words = words.with_columns(size.alias("size"))
-    found = frame.select("row")
-    whole = words.group_by("row").agg(pl.col("size").sum().alias("whole"))
+    words = frame.select("row", pl.col("text").str.to_lowercase().str.extract_all(r"\S+"))
+    words = words.explode("text").drop_nulls("text")
+    row = words["row"].to_numpy().astype(np.int64)
+    size = words["text"].str.len_chars().to_numpy().astype(np.int64)
+    word = words["text"].hash(seed=0).to_numpy()
+    whole = np.bincount(row, weights=size, minlength=len(frame))
+    shares: dict[str, Shares] = {}
     for n in range(2, 11):
         top, dup = f"characters in the top {n}-gram", f"characters in repeated {n}-grams"
+        if not {top, dup} & set(wanted):
+            continue
+        at, key, length = _runs(row, word, size, n)
         if top in wanted:
-            found = found.join(_top(words, whole, n).rename({"share": top}), on="row", how="left")
+            shares[top] = _most(row[at], key, length, len(frame))
         if dup in wanted:
-            found = found.join(_dup(words, whole, n).rename({"share": dup}), on="row", how="left")
-    return found.with_columns(pl.exclude("row").fill_null(0.0))
+            again = at[(~pl.Series(key).is_first_distinct()).to_numpy()]
+            # A word lies in a repeated run where more of them have begun than ended.
+            change = np.bincount(again, minlength=len(row) + n + 1)
+            change -= np.bincount(again + n, minlength=len(row) + n + 1)
+            inside = np.cumsum(change)[: len(row)] > 0
+            chars = np.where(inside, size, 0).astype(np.float64)
+            shares[dup] = np.bincount(row, weights=chars, minlength=len(frame)).astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        parts = {name: np.nan_to_num(found / whole) for name, found in shares.items()}
+    return frame.select("row").with_columns(**{k: pl.Series(v) for k, v in parts.items()})
 
 
-def _runs(words: pl.DataFrame, n: int) -> pl.DataFrame:
-    """Return each run of *n* words: its text's ``row``, its place ``at``, a hash, its length."""
-    same = pl.col("row") == pl.col("row").shift(-(n - 1))
-    mixed = pl.struct(pl.col("word").shift(-k).alias(str(k)) for k in range(n)).hash(seed=0)
-    length = pl.sum_horizontal(pl.col("size").shift(-k) for k in range(n))
-    return (
-        words.with_row_index("at")
-        .with_columns(mixed.alias("run"), length.alias("length"), same.alias("same"))
-        .filter(pl.col("same").fill_null(False))
-    )
+def _runs(row: Places, word: Hashes, size: Places, n: int) -> tuple[Places, Hashes, Places]:
+    """Return where each run of *n* words in a text begins, its hash (and the text's), its length."""
+    count = max(0, len(row) - n + 1)
+    at = np.flatnonzero(row[:count] == row[n - 1 :]) if count else np.empty(0, dtype=np.int64)
+    key = row[at].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    length = np.zeros(len(at), dtype=np.int64)
+    for step in range(n):
+        key = (key ^ word[at + step]) * np.uint64(0xBF58476D1CE4E5B9)
+        key ^= key >> np.uint64(31)
+        length += size[at + step]
+    return at, key, length
 
 
-def _top(words: pl.DataFrame, whole: pl.DataFrame, n: int) -> pl.DataFrame:
-    """Return the share of characters in the most frequent run of *n* words, if it is repeated."""
-    counts = _runs(words, n).group_by("row", "run").agg(pl.len(), pl.col("length").first())
-    most = counts.filter(pl.col("len") > 1).with_columns(pl.col("len") * pl.col("length"))
-    best = most.group_by("row").agg(pl.col("len").max())
-    return best.join(whole, on="row").select(
-        "row", (pl.col("len") / pl.col("whole")).alias("share")
-    )
-
-
-def _dup(words: pl.DataFrame, whole: pl.DataFrame, n: int) -> pl.DataFrame:
-    """Return the share of characters in words that lie in a run of *n* that stood before."""
-    runs = _runs(words, n).with_columns(again=pl.int_range(pl.len()).over("row", "run") > 0)
-    starts = runs.filter("again").select("at")
-    covered = pl.concat([starts.select(pl.col("at") + k) for k in range(n)]).unique()
-    inside = words.with_row_index("at").join(covered, on="at", how="semi")
-    chars = inside.group_by("row").agg(pl.col("size").sum().alias("inside"))
-    share = pl.col("inside") / pl.col("whole")
-    return chars.join(whole, on="row").select("row", share.alias("share"))
+def _most(row: Places, key: Hashes, length: Places, texts: int) -> Shares:
+    """Return how many characters the most frequent run of each text has, if it is repeated."""
+    runs = pl.DataFrame({"row": row, "key": key, "length": length})
+    counts = runs.group_by("key").agg(pl.len(), pl.col("row").first(), pl.col("length").first())
+    repeated = counts.filter(pl.col("len") > 1)
+    best = np.zeros(texts)
+    chars = (repeated["len"] * repeated["length"]).to_numpy().astype(float)
+    np.maximum.at(best, repeated["row"].to_numpy(), chars)
+    return best
