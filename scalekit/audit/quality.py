@@ -264,7 +264,7 @@ def _repetition(frame: pl.DataFrame, wanted: Collection[str]) -> pl.DataFrame:
 
 
 def _runs(row: Places, word: Hashes, size: Places, n: int) -> tuple[Places, Hashes, Places]:
-    """Return where each run of *n* words in a text begins, its hash (and the text's), its length."""
+    """Return where each run of *n* words begins, its hash (with the text's), its length."""
     count = max(0, len(row) - n + 1)
     at = np.flatnonzero(row[:count] == row[n - 1 :]) if count else np.empty(0, dtype=np.int64)
     key = row[at].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
