@@ -298,5 +298,13 @@ class Notebook:
             self.page.wait_for_timeout(200)
 
     def close(self) -> None:
-        """End the kernel and close the notebook, without a question about unsaved changes."""
+        """End the kernel and close the notebook, without a question about unsaved changes.
+
+        A dialog that a failed test left open would be in the way of the next one.
+        """
+        for _ in range(20):
+            if self.page.query_selector(".jp-Dialog") is None:
+                break
+            self.page.keyboard.press("Escape")
+            self.page.wait_for_timeout(100)
         self.page.evaluate(CLOSE)

@@ -89,6 +89,12 @@ CONTRAST = """() => {
     return weak;
 }"""
 
+GROUND = """(light) => {
+    const [red] = getComputedStyle(document.querySelector(".sk-labeler")).backgroundColor
+        .match(/\\d+/g).map(Number);
+    return light ? red > 200 : red < 80;
+}"""
+
 
 def test_every_kind_is_readable_in_light_and_dark(open_notebook: Callable[..., Notebook]) -> None:
     notebook = open_notebook(EVERY_KIND)
@@ -98,9 +104,8 @@ def test_every_kind_is_readable_in_light_and_dark(open_notebook: Callable[..., N
     try:
         for theme in ("JupyterLab Dark", "JupyterLab Light"):
             notebook.desk.command("apputils:change-theme", theme=theme)
-            light = str(theme.endswith("Light")).lower()
-            page.wait_for_selector(f'body[data-jp-theme-light="{light}"]', state="attached")
-            page.wait_for_timeout(500)  # the style sheet of the theme comes after its name
+            # The style sheet of a theme comes after its name: wait until it is seen.
+            page.wait_for_function(GROUND, arg=theme.endswith("Light"))
             assert page.evaluate(CONTRAST) == []
     finally:
         notebook.desk.command("apputils:change-theme", theme="JupyterLab Light")

@@ -147,8 +147,7 @@ def test_a_full_disk_is_said_and_the_label_is_kept(folder: Path, open_notebook: 
     notebook = started(open_notebook, labelling(folder, ["one", "two", "three"], "FullDisk"))
     (folder / "full").touch()
     notebook.press("12")
-    banner = notebook.page.wait_for_selector(f"{ROOT} .sk-banner:visible")
-    assert "NOT SAVED" in banner.inner_text()
+    banner = notebook.page.wait_for_selector(f"{ROOT} .sk-banner:visible:has-text('NOT SAVED')")
     assert "the disk is full" in banner.inner_text()
     assert recorded(folder) == []
     (folder / "full").unlink()
@@ -194,8 +193,7 @@ def test_a_killed_kernel_costs_no_label(folder: Path, open_notebook: Open) -> No
     assert len(kept) >= 5
     assert pressed - set(kept) <= on_disk  # what was called saved is saved
 
-    banner = page.wait_for_selector(f"{ROOT} .sk-banner:visible")
-    assert "NOT SAVED" in banner.inner_text()
+    banner = page.wait_for_selector(f"{ROOT} .sk-banner:visible:has-text('NOT SAVED')")
     assert "run this cell again" in banner.inner_text()
     page.wait_for_selector(".jp-Dialog")
     page.keyboard.press("Enter")  # "the kernel died and is restarted"
