@@ -31,6 +31,7 @@ from scalekit.label.coefficients import (
 from scalekit.label.cohorts import CohortAgreement, agreement_by_cohort, agreement_over_time
 from scalekit.label.consensus import against_given, by_model, careless, compare_consensus, majority
 from scalekit.label.cost import Cost, cost
+from scalekit.label.delivery import Delivery, deliver
 from scalekit.label.events import (
     LabelError,
     LabelSession,
@@ -72,6 +73,7 @@ __all__ = [
     "CohortAgreement",
     "Cost",
     "Criterion",
+    "Delivery",
     "LabelError",
     "LabelSession",
     "LabelTable",
@@ -101,6 +103,7 @@ __all__ = [
     "compare_consensus",
     "cost",
     "dawid_skene",
+    "deliver",
     "disagreement_round",
     "disputed",
     "every_label",

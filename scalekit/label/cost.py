@@ -83,16 +83,18 @@ def cost(
     FrameError
         When a column is missing.
     LabelError
-        When there are no labels, a rate is negative or an annotator has none.
+        When there are no labels, a time or a rate is negative, or an annotator has no rate.
     """
     given = require(to_polars(labels, "labels"), ("item_id", "annotator", "seconds"), "labels")
     if given.is_empty():
         raise LabelError("there are no labels yet, so nothing was spent")
+    given = given.with_columns(pl.col("seconds").cast(pl.Float64, strict=False).fill_nan(None))
+    if len(wrong := given.filter(pl.col("seconds") < 0)):
+        raise LabelError(f"seconds: {wrong['seconds'][0]:g} is under 0; no label takes such a time")
     names = given["annotator"].cast(pl.String).unique().sort().to_list()
     paid = _rates(names, rates, tiers or {})
     told = given.with_columns(
         pl.col("annotator").cast(pl.String),
-        pl.col("seconds").cast(pl.Float64),
         pl.lit("all").alias("all"),
     ).with_columns(
         pl.col("annotator").replace_strict(paid, return_dtype=pl.Float64).alias("rate"),
@@ -111,6 +113,10 @@ def _rates(
     names: list[str], rates: float | Mapping[str, float], tiers: Mapping[str, str]
 ) -> dict[str, float]:
     found = {}
+    if isinstance(rates, Mapping):
+        for who, asked in rates.items():
+            if not asked >= 0:
+                raise LabelError(f"the rate of {who!r} is {asked}; it can't be under 0")
     for name in names:
         if isinstance(rates, Mapping):
             rate = rates.get(name, rates.get(tiers.get(name, ""), None))

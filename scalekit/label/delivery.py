@@ -300,6 +300,7 @@ def _pairs(
     """
     judged = given.select(
         "item_id", "annotator", _preferred(given, task).alias("outcome"),
+        _strength(given, task).alias("strength"),
         pl.lit("first").alias("first"), pl.lit("second").alias("second"),
     )  # fmt: skip
     responses = pl.concat(
@@ -308,11 +309,8 @@ def _pairs(
     )
     found = preference_pairs(judged, responses)
     sides = decisions.select("item_id", _preferred(decisions, task).alias("consensus"))
-    # Judgements know three levels of strength, tasks up to five: it is taken from the labels.
     pairs = (
-        found.table.drop("strength")
-        .join(_strengths(given, task), on="item_id")
-        .join(sides, on="item_id", how="left")
+        found.table.join(sides, on="item_id", how="left")
         .join(items.select("item_id", "first"), on="item_id")
         .sort("item_id")
     )
@@ -331,13 +329,10 @@ def _preferred(rows: pl.DataFrame, task: Task) -> pl.Series:
     return pl.Series([task.decode(v)["preferred"] for v in rows["value"]], dtype=pl.String)
 
 
-def _strengths(given: pl.DataFrame, task: Task) -> pl.DataFrame:
-    """Return the mean strength of each pair, votes for either side set against each other."""
-    sign = {"first": 1.0, "second": -1.0, "tie": 0.0}
-    answers = [task.decode(v) for v in given["value"]]
-    signed = [sign[a["preferred"]] * a["strength"] for a in answers]
-    rows = given.select("item_id", pl.Series("strength", signed, dtype=pl.Float64))
-    return rows.group_by("item_id").agg(pl.col("strength").mean().abs())
+def _strength(rows: pl.DataFrame, task: Task) -> pl.Series:
+    """Return how strongly each prefers; null for a tie."""
+    found = [task.decode(v)["strength"] or None for v in rows["value"]]
+    return pl.Series(found, dtype=pl.Int64)
 
 
 def _sayable(provenance: Mapping[str, Any]) -> Mapping[str, Any]:

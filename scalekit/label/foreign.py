@@ -77,7 +77,10 @@ def _studio_read(record: Mapping[str, Any], task: Task) -> Iterator[Answer]:
 
 
 def _studio_answer(result: Sequence[Mapping[str, Any]], task: Task, text: str) -> Any:
-    values = [(part.get("from_name"), part["value"]) for part in result]
+    # A project may ask more than one question: where one is named as the task, it is that one.
+    asked = {c.name for c in task.criteria} or {task.name}
+    own = [part for part in result if part.get("from_name") in asked]
+    values = [(part.get("from_name"), part["value"]) for part in own or result]
     if task.kind == "rubric":
         return {name: value.get("rating", value.get("number")) for name, value in values}
     if task.kind == "span":
@@ -211,7 +214,8 @@ def _ranking(answer: Any, task: Task) -> Any:
 def _prodigy_read(record: Mapping[str, Any], task: Task) -> Iterator[Answer]:
     meta = record.get("meta") or {}
     item = _given(meta, "item_id") if "item_id" in meta else _given(record, "_input_hash")
-    about: dict[str, Any] = {"item": item, "annotator": _given(record, "_annotator_id")}
+    who = "_annotator_id" if record.get("_annotator_id") else "_session_id"
+    about: dict[str, Any] = {"item": item, "annotator": _given(record, who)}
     if record["answer"] != "accept":
         yield Answer(**about, skipped=f"answered {record['answer']!r} in Prodigy")
         return

@@ -44,7 +44,7 @@ def sound_judgements(judgements: Any, *needed: str) -> pl.DataFrame:
         ("second", pl.col("second") != pl.col("first"), "is not another than the first"),
         ("outcome", pl.col("outcome").is_in([*SIDES, "tie"]), "is not first, second or tie"),
         ("shown_first", side.is_null() | side.is_in(SIDES), "is not first or second"),
-        ("strength", no_strength | number.is_between(1, 3), "is not a number from 1 to 3"),
+        ("strength", no_strength | number.is_between(1, 5), "is not a number from 1 to 5"),
     ):
         wrong = rows.filter(~sound.fill_null(False))
         if len(wrong):

@@ -337,10 +337,14 @@ def preference_pairs(
     agreed = votes.filter(~pl.col("tied") & (pl.col("share") >= min_agreement))
     pairs = _with_texts(agreed.with_columns(loser.alias("loser")), texts)
     same = pl.col("chosen") == pl.col("rejected")
+    # Under 0 where the few who prefer the rejected one do so more strongly.
+    margin = (
+        pl.when(pl.col("winner") == pl.col("first")).then("strength").otherwise(-pl.col("strength"))
+    )
     tied = int(votes["tied"].sum())
     return PreferencePairs(
         table=pairs.filter(~same).select(
-            "item_id", "prompt", "chosen", "rejected", pl.col("strength").abs(), "n",
+            "item_id", "prompt", "chosen", "rejected", margin.alias("strength"), "n",
             pl.col("share").alias("agreement"), "annotators",
         ),
         tied=tied,

@@ -25,6 +25,7 @@ from scalekit.label import (
     agreement_by_part,
     annotator_name,
     cost,
+    deliver,
     disputed,
     every_label,
     import_labels,
@@ -163,6 +164,14 @@ class Question(View):
         """Return what all answers cost, as :func:`scalekit.label.cost`."""
         labels = every_label(read_events(self._events))
         return cost(labels, rates, accepted=self.consensus(), currency=currency)
+
+    def deliver(self, folder: Path | str) -> Path:
+        """Write labels, consensus and, of pairs, what to train on, with their digests.
+
+        As :meth:`scalekit.label.Delivery.write`; into a new folder, whole or not at all.
+        """
+        made = deliver(self.labels(), self.consensus(), self.items, task=self.task)
+        return made.write(folder)
 
     def export(self, path: Path | str, *, format: str = "") -> Path:
         """Write the labels for other tools, as :func:`scalekit.label.write_labels`."""

@@ -83,6 +83,16 @@ def test_a_rate_that_lacks_or_is_negative_is_said() -> None:
         cost(LABELS, -1)
 
 
+def test_a_time_that_can_not_be_is_said_and_none_at_all_is_untimed() -> None:
+    wrong = [{"item_id": "1", "annotator": "a", "seconds": -3.0}]
+    with pytest.raises(LabelError, match="seconds: -3 is under 0"):
+        cost(wrong, 10)
+    with pytest.raises(LabelError, match="the rate of 'expert' is -2"):
+        cost(LABELS, {"ana": 1, "ben": 1, "expert": -2})
+    nothing = [{"item_id": "1", "annotator": "a", "seconds": float("nan")}]
+    assert cost(nothing, 10).table["untimed"].to_list() == [1, 1]
+
+
 def test_no_labels_have_no_cost() -> None:
     with pytest.raises(LabelError, match="there are no labels yet"):
         cost(LABELS.head(0), 10)

@@ -108,6 +108,13 @@ def test_label_studio_offsets_are_told_by_the_marked_text(start: int, end: int) 
     assert json.loads(found) == [{"start": 4, "end": 7, "label": "login"}]
 
 
+def test_of_several_questions_the_one_named_as_the_task_is_read() -> None:
+    record = studio([part("tone", choices=["rude"]), part("topic", choices=["login"])])
+    assert read_labels([record], TASKS["choice"]).table["value"].to_list() == ["login"]
+    other = studio([part("anything", choices=["login"])])
+    assert read_labels([other], TASKS["choice"]).table["value"].to_list() == ["login"]
+
+
 def test_argilla_as_it_exports() -> None:
     record = {
         "id": "r1",

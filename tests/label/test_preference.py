@@ -315,7 +315,7 @@ def test_strengths_show_themselves() -> None:
         ({"first": None}, "first None names nothing"),
         ({"item_id": None}, "item_id None names no item"),
         ({"shown_first": "left"}, "shown_first 'left' is not first or second"),
-        ({"strength": 4}, "strength 4 is not a number from 1 to 3"),
+        ({"strength": 6}, "strength 6 is not a number from 1 to 5"),
         ({"outcome": None}, "none has an outcome"),
     ],
 )
@@ -446,3 +446,26 @@ def test_responses_that_lack_or_repeat_are_named() -> None:
         preference_pairs(judgements, pl.concat([responses, responses[:1]]))
     with pytest.raises(FrameError, match="prompt"):
         preference_pairs(judgements, responses.drop("prompt"))
+
+
+def test_the_strength_of_a_pair_is_the_chosen_ones_and_under_0_where_the_few_feel_more() -> None:
+    said = [("first", 1), ("first", 1), ("second", 5)]
+    judged = [
+        {
+            "item_id": "q",
+            "first": "a",
+            "second": "b",
+            "outcome": o,
+            "strength": s,
+            "annotator": str(n),
+        }
+        for n, (o, s) in enumerate(said)
+    ]
+    texts = [
+        {"item_id": "q", "name": n, "prompt": "why?", "response": f"by {n}"} for n in ("a", "b")
+    ]
+    row = preference_pairs(judged, texts).table.row(0, named=True)
+    assert (row["chosen"], row["rejected"]) == ("by a", "by b")
+    assert row["strength"] == pytest.approx(-1.0)
+    turned = [{**r, "first": "b", "second": "a"} for r in judged]
+    assert preference_pairs(turned, texts).table.row(0, named=True)["chosen"] == "by b"

@@ -55,6 +55,10 @@ def test_pairs_come_back_with_names(ready: Any, tmp_path: Path) -> None:
     assert set(judged["first"]) == {"one"}
     assert judged["outcome"].to_list() == judged["shown_first"].to_list()  # always the left one
     assert len(bradley_terry(judged, draws=20).table) == 2
+    made = asked.deliver(tmp_path / "delivery")
+    told = pl.read_ndjson(made / "pairs.jsonl")
+    assert set(told.columns) >= {"prompt", "chosen", "rejected"}
+    assert len(told) == 6
     path = asked.export(tmp_path / "out.json", format="argilla")
     assert asked.import_table(path, round=2) == 6
 
