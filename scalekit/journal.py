@@ -176,7 +176,10 @@ def verify(
         if claim and claim["events"]:
             return Verification("truncated", 0, 1, f"{path} is gone; {claim['events']} events are")
         return Verification("intact", 0)
-    lines, tail = _split(path.read_bytes())
+    raw = path.read_bytes()
+    whole, tail = _split(raw)
+    lines = _lines(raw)
+    torn = len(tail) - (len(lines[-1]) if len(lines) > len(whole) else 0)
     events: list[Event] = []
     for number, line in enumerate(lines, 1):
         try:
@@ -190,11 +193,11 @@ def verify(
         kept = claim["events"]
         if kept > len(events):
             gone = f"the signed head counts {kept} events, the file has {len(events)}"
-            return Verification("truncated", len(events), len(events) + 1, gone, len(tail))
+            return Verification("truncated", len(events), len(events) + 1, gone, torn)
         if kept and events[kept - 1].hash != claim["hash"]:
             other = f"event {kept - 1} is not the one the signed head names"
-            return Verification("rewritten", len(events), kept, other, len(tail))
-    return Verification("intact", len(events), torn_bytes=len(tail))
+            return Verification("rewritten", len(events), kept, other, torn)
+    return Verification("intact", len(events), torn_bytes=torn)
 
 
 class Journal:

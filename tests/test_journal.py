@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scalekit.journal import Journal, JournalError, read, verify
+from scalekit.journal import Journal, JournalError, read, signed_head, verify
 from scalekit.signing import Signer
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -66,20 +66,34 @@ def test_after_any_tear_at_the_end_the_whole_lines_are_there_and_writing_goes_on
     with tempfile.TemporaryDirectory() as folder:
         path = written(folder, events)
         raw = path.read_bytes()
-        left = choose.draw(st.integers(0, len(raw)))
+        ends = [n for n, byte in enumerate(raw) if byte == 10]
+        left = choose.draw(st.integers(0, len(raw)) | st.sampled_from(ends))
         path.write_bytes(raw[:left])
-        whole = raw[:left].count(b"\n")
         torn = left - (raw[:left].rfind(b"\n") + 1)
-        before = events[:whole]
+        # A last line that lost nothing but its line feed is whole: it is read, and mended.
+        mended = raw[left : left + 1] == b"\n"
+        before = events[: raw[:left].count(b"\n") + mended]
 
         assert [(e.kind, e.data) for e in read(path)] == before
-        assert verify(path).torn_bytes == torn
+        said = verify(path)
+        assert (said.events, said.torn_bytes) == (len(before), 0 if mended else torn)
         with Journal(path) as journal:
             journal.append("label", {"n": 1})
         after = [(e.kind, e.data) for e in read(path)]
-        recovered = [("recovered", {"torn_bytes": torn})] if torn else []
+        recovered = [("recovered", {"torn_bytes": torn})] if torn and not mended else []
         assert after == [*before, *recovered, ("label", {"n": 1})]
         assert verify(path).verdict == "intact"
+
+
+def test_a_head_signed_before_the_last_line_feed_was_mended_still_fits(tmp_path: Path) -> None:
+    path = sample(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    signer = new_signer()
+    head = signed_head(path, signer)
+    keys = (signer.public,)
+    assert verify(path, head, keys).verdict == "intact"
+    Journal(path).close()
+    assert verify(path, head, keys).verdict == "intact"
 
 
 WRITER = """
