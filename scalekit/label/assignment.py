@@ -1,8 +1,9 @@
 """Who labels what: one seeded table, made before anybody starts, so that nobody needs a lock.
 
 Each item goes to exactly as many annotators as asked. Everybody gets equally much (within one), and
-pairs of annotators share items as equally as that allows, so that agreement can be told for each
-pair. Gold and attention items lie at drawn places between the others.
+pairs of annotators share items about equally, so that agreement can be told for each pair: each
+item goes where least is shared so far, which promises no bound (:func:`balance` tells the
+extremes). Gold and attention items lie at drawn places between the others.
 """
 
 from __future__ import annotations
@@ -56,28 +57,40 @@ def assign(
     gold, attention
         Ids of items whose right answer is known, and of items that show whether somebody reads.
         Every annotator meets one of them about every *gold_every*, *attention_every* items, each
-        at most once; they are no part of the load.
+        at most once; they are no part of the load, and those among *items* are taken out of it.
     tiers
         Each annotator's tier ("generalist", "expert"); generalist where not named.
     pairs
-        Whether the items are pairs: then ``side`` says which is shown first, balanced for each
-        annotator and each item (within one).
+        Whether the items are pairs: then ``side`` says which is shown first, balanced within one
+        in the work of each annotator and of each item, round by round.
 
     Returns
     -------
     polars.DataFrame
         ``item_id, annotator, round, place`` (the annotator's order, from 0)``, kind`` ("work",
-        "gold", "attention")``, side`` ("first", "second", null).
+        "gold", "attention")``, side`` ("first", "second", null)``, instead_of`` (null here; in a
+        top-up, whose place it takes).
 
     Raises
     ------
     FrameError
         When *items* has no ``item_id``.
     LabelError
-        When a name or id stands twice, a tier is unknown, or there are too few annotators.
+        When a name or id stands twice or is missing, a tier or its annotator is unknown, an id is
+        both gold and attention, or there are too few annotators.
     """
-    rows = _sorted_items(items)
     people = _people(annotators)
+    checks = {
+        "gold": (_check_ids("gold", gold), _every("gold_every", gold_every)),
+        "attention": (
+            _check_ids("attention", attention),
+            _every("attention_every", attention_every),
+        ),
+    }
+    taken = set(checks["gold"][0]) | set(checks["attention"][0])
+    if both := sorted(set(checks["gold"][0]) & set(checks["attention"][0])):
+        raise LabelError(f"item {both[0]!r} is both gold and an attention check; keep it in one")
+    rows = _sorted_items(items).filter(~pl.col("item_id").is_in(taken))
     grades = _grades(people, tiers)
     rng = generator(seed, "assign", round)
     needs = dict(rows.drop_nulls("needs").select("item_id", "needs").iter_rows())
@@ -90,10 +103,6 @@ def assign(
         allowed = [p for p in people if item not in needs or grades[p] == needs[item]]
         board.give(item, overlap, allowed, rng, needs.get(item, ""))
     priority = dict(rows.drop_nulls("priority").select("item_id", "priority").iter_rows())
-    checks = {
-        "gold": (_ids(gold, set(rows["item_id"])), gold_every),
-        "attention": (_ids(attention, set(rows["item_id"])), attention_every),
-    }
     return listed(board.pairs, round, rng, priority=priority, checks=checks, sided=pairs)
 
 
@@ -108,8 +117,10 @@ def top_up(
 ) -> pl.DataFrame:
     """Assign what drop-outs left undone to *annotators* who carry on; a new round.
 
-    Undone is what is assigned to somebody who is not among *annotators* and has no label of theirs.
-    Nobody gets an item twice; loads are evened out, with what everybody has already.
+    Undone is what is assigned to somebody who is not among *annotators*, has no label of theirs and
+    was not given to somebody else by an earlier top-up; ``instead_of`` names them. Nobody gets an
+    item twice; loads are evened out, with what everybody has already. *needs* says of an item
+    which tier alone may label it.
 
     Raises
     ------
@@ -121,10 +132,14 @@ def top_up(
     table = _known(assigned)
     people = _people(annotators)
     given = require(to_polars(labels, "labels"), ("item_id", "annotator"), "labels")
+    given = given.select(pl.col("item_id", "annotator").cast(pl.String))
     open_ = table.filter((pl.col("kind") == WORK) & ~pl.col("annotator").is_in(people))
     undone = open_.join(given, on=["item_id", "annotator"], how="anti")
-    missing = undone.group_by("item_id").len().sort("item_id")
-    wanted = dict(missing.iter_rows())
+    undone = undone.join(
+        table, left_on=["item_id", "annotator"], right_on=["item_id", "instead_of"], how="anti"
+    )
+    slots = undone.sort("item_id", "annotator").group_by("item_id", maintain_order=True)
+    wanted = dict(slots.agg("annotator").iter_rows())
     return _appended(table, wanted, people, seed, _grades(people, tiers), needs or {})
 
 
@@ -137,34 +152,44 @@ def disagreement_round(
     share: float = 0.1,
     extra: int = 1,
     tiers: Mapping[str, str] | None = None,
+    needs: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """Assign the most disputed items to *extra* more annotators, experts before others.
 
     *entropy* has ``item_id, entropy``, of votes or of a posterior; the *share* of all items with
-    the highest, as far as it is above 0, comes into the round.
+    the highest, as far as it is above 0, comes into the round. *needs* says of an item which tier
+    alone may label it.
 
     Raises
     ------
     FrameError
         When a column is missing.
     LabelError
-        When too few annotators have not had an item.
+        When too few annotators have not had an item, or an item was never assigned.
     """
     if not 0 < share <= 1:
         raise LabelError(f"share must be above 0 and at most 1, got {share}")
     table = _known(assigned)
     people = _people(annotators)
     found = require(to_polars(entropy, "entropy"), ("item_id", "entropy"), "entropy")
+    found = found.with_columns(pl.col("item_id").cast(pl.String))
+    undefined = found.filter(pl.col("entropy").is_null() | pl.col("entropy").is_nan())
+    for item in undefined["item_id"].head(1):
+        raise LabelError(f"entropy: that of item {item!r} is not a number; leave it out")
+    for item in sorted(set(found["item_id"]) - set(table["item_id"]))[:1]:
+        raise LabelError(f"entropy: item {item!r} was never assigned")
     ranked = found.filter(pl.col("entropy") > 0).sort(
         "entropy", "item_id", descending=[True, False]
     )
-    wanted = dict.fromkeys(ranked["item_id"].head(max(1, int(share * len(found)))), extra)
-    return _appended(table, wanted, people, seed, _grades(people, tiers), {}, experts_first=True)
+    most = ranked["item_id"].head(max(1, int(share * len(found))))
+    wanted: dict[str, list[str | None]] = {item: [None] * extra for item in most}
+    grades = _grades(people, tiers)
+    return _appended(table, wanted, people, seed, grades, needs or {}, experts_first=True)
 
 
 def _appended(
     table: pl.DataFrame,
-    wanted: Mapping[str, int],
+    wanted: Mapping[str, Sequence[str | None]],
     people: list[str],
     seed: int | str,
     grades: Mapping[str, str],
@@ -178,15 +203,18 @@ def _appended(
     had: dict[str, set[str]] = defaultdict(set)
     for item, annotator in table.select("item_id", "annotator").iter_rows():
         had[item].add(annotator)
+    places: dict[tuple[str, str], str | None] = {}
     for item in sorted(wanted, key=lambda i: (i not in needs, mark(seed, i))):
         new = [p for p in people if p not in had[item]]
         allowed = [p for p in new if item not in needs or grades[p] == needs[item]]
-        experts = [p for p in allowed if grades[p] == "expert"]
-        if experts_first and len(experts) >= wanted[item]:
-            allowed = experts
-        board.give(item, wanted[item], allowed, rng, needs.get(item, ""))
+        experts = [p for p in allowed if experts_first and grades[p] == "expert"]
+        slots = wanted[item]
+        got = board.give(item, len(slots), allowed, rng, needs.get(item, ""), experts)
+        places |= {(item, who): slot for who, slot in zip(got, slots, strict=True)}
     sided = bool(table["side"].is_not_null().any())
-    return listed(board.pairs, round, rng, sided=sided)
+    fresh = listed(board.pairs, round, rng, sided=sided)
+    instead = [places[key] for key in fresh.select("item_id", "annotator").iter_rows()]
+    return fresh.with_columns(pl.Series("instead_of", instead, pl.String))
 
 
 @dataclass(frozen=True)
@@ -214,20 +242,21 @@ class Balance(View):
 
 
 def balance(assigned: Any) -> Balance:
-    """Return how even an assignment is."""
+    """Return how even an assignment is; of a qualification, how even its gold."""
     known = _known(assigned)
-    work = known.filter(pl.col("kind") == WORK)
+    kind = WORK if (known["kind"] == WORK).any() else "gold"
+    work = known.filter(pl.col("kind") == kind)
     people = known["annotator"].unique().sort().to_list()
     board = Board(people, work)
     upper = board.shared[np.triu_indices(len(people), 1)]
     counts = work.group_by("item_id").len()["len"]
     per = known.group_by("annotator").agg(
-        (pl.col("kind") == WORK).sum().cast(pl.Int64).alias("items"),
+        (pl.col("kind") == kind).sum().cast(pl.Int64).alias("items"),
         (pl.col("kind") == "gold").sum().cast(pl.Int64).alias("gold"),
         (pl.col("kind") == "attention").sum().cast(pl.Int64).alias("attention"),
         (pl.col("side") == "first").sum().cast(pl.Int64).alias("first on the left"),
     )
-    checks = [c for c in ("gold", "attention") if not per[c].sum()]
+    checks = [c for c in ("gold", "attention") if c == kind or not per[c].sum()]
     sides = ["first on the left"] if known["side"].is_null().all() else []
     per = per.drop(*checks, *sides)
     rounds = tuple(known["round"].unique().sort())
@@ -261,17 +290,28 @@ def _people(annotators: Sequence[str]) -> list[str]:
     return sorted(annotators)
 
 
-def _once(what: str, names: list[str]) -> None:
+def _once(what: str, names: Sequence[Any]) -> None:
     seen: set[str] = set()
-    for name in names:
+    for place, name in enumerate(names):
+        if not isinstance(name, str) or not name:
+            raise LabelError(f"{what} {place} has no name: {name!r}")
         if name in seen:
             raise LabelError(f"{what} {name!r} stands twice")
         seen.add(name)
 
 
-def _ids(ids: Collection[str], work: set[str]) -> list[str]:
-    """Return the checks that are not themselves to be labelled by everybody's share."""
-    return sorted(set(ids) - work)
+def _check_ids(what: str, ids: Collection[str]) -> list[str]:
+    """Return the ids of checks in one order, whatever the order they came in."""
+    found = sorted({str(i) for i in ids if i is not None})
+    if None in ids:
+        raise LabelError(f"{what}: an item has no id")
+    return found
+
+
+def _every(what: str, value: int) -> int:
+    if value < 1:
+        raise LabelError(f"{what} must be at least 1, got {value}")
+    return value
 
 
 def _grades(people: Sequence[str], tiers: Mapping[str, str] | None) -> dict[str, str]:
@@ -279,4 +319,6 @@ def _grades(people: Sequence[str], tiers: Mapping[str, str] | None) -> dict[str,
     for name, tier in given.items():
         if tier not in TIERS:
             raise LabelError(f"{name}: tier {tier!r} is not one of {', '.join(TIERS)}")
+        if name not in people:
+            raise LabelError(f"tiers: {name!r} is not one of the annotators {', '.join(people)}")
     return {person: given.get(person, TIERS[0]) for person in people}

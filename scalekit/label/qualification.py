@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from math import ceil
 from typing import Any
 
 import polars as pl
@@ -42,7 +43,8 @@ def qualification(
         raise LabelError(f"a qualification of {count} items needs as many gold items: {len(ids)}")
     rng = generator(seed, "qualification")
     chosen = [ids[int(i)] for i in rng.permutation(len(ids))[:count]]
-    return listed([(item, who) for who in sorted(annotators) for item in chosen], 0, rng)
+    table = listed([(item, who) for who in sorted(annotators) for item in chosen], 0, rng)
+    return table.with_columns(pl.lit("gold").alias("kind"))
 
 
 def qualified(labels: Any, gold: Any, *, needed: float = 0.8, at_least: int = 10) -> pl.DataFrame:
@@ -51,13 +53,13 @@ def qualified(labels: Any, gold: Any, *, needed: float = 0.8, at_least: int = 10
     Parameters
     ----------
     labels
-        ``item_id, annotator, value``.
+        ``item_id, annotator, value``; of several answers to an item the first counts.
     gold
         ``item_id, value``, known to be right.
     needed
         The accuracy to reach.
     at_least
-        Gold items that must be answered before anybody passes.
+        Different gold items that must be answered before anybody passes.
 
     Returns
     -------
@@ -73,13 +75,19 @@ def qualified(labels: Any, gold: Any, *, needed: float = 0.8, at_least: int = 10
         When no label is on a gold item.
     """
     rows = []
-    for annotator, right, n in _marked(labels, gold):
+    given = to_polars(labels, "labels")
+    first = [c for c in ("item_id", "annotator") if c in given.columns]
+    given = given.unique(first, keep="first", maintain_order=True)
+    for annotator, right, n in _marked(given, gold):
         low, high = wilson(right, n)
         accuracy = right / n
         if n < at_least:
             why = f"{counted(at_least - n, 'gold item')} still to answer"
         else:
             why = f"{accuracy:.0%} right, {needed:.0%} needed"
+            # The rounding forgives what a product like 0.8 * 15 is above the whole number.
+            if (more := ceil(round(needed * n, 9)) - right) > 0:
+                why += f": {counted(more, 'right answer')} short"
         passed = n >= at_least and accuracy >= needed
         rows.append((annotator, right, n, accuracy, low, high, passed, why))
     found = pl.DataFrame(rows, schema=QUALIFIED, orient="row")

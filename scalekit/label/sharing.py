@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from itertools import combinations, pairwise
 from typing import Any
@@ -18,7 +18,7 @@ __all__ = ["ASSIGNMENT_SCHEMA", "WORK", "Board", "generator", "listed", "mark"]
 
 ASSIGNMENT_SCHEMA = {
     "item_id": pl.String, "annotator": pl.String, "round": pl.Int64, "place": pl.Int64,
-    "kind": pl.String, "side": pl.String,
+    "kind": pl.String, "side": pl.String, "instead_of": pl.String,
 }  # fmt: skip
 WORK = "work"
 Generator = np.random.Generator
@@ -39,9 +39,18 @@ class Board:
                 self._count([self.place[a] for a in rows["annotator"] if a in self.place])
 
     def give(
-        self, item: str, many: int, allowed: list[str], rng: Generator, tier: str = ""
-    ) -> None:
-        """Give an item to those who have least and have shared least with one another."""
+        self,
+        item: str,
+        many: int,
+        allowed: list[str],
+        rng: Generator,
+        tier: str = "",
+        first: Collection[str] = (),
+    ) -> list[str]:
+        """Give an item to those who have least and have shared least with one another.
+
+        Those of *allowed* who are named in *first* come before everybody else. Returns who got it.
+        """
         if many < 1 or len(allowed) < many:
             who = f"of tier {tier!r} " if tier else ""
             raise LabelError(
@@ -54,14 +63,18 @@ class Board:
         )
         drawn = rng.random(len(self.people))
         cost[places] = (self.load * 1e9 + drawn)[places]
+        early = np.full(len(self.people), np.inf)
+        early[[self.place[p] for p in first]] = 0
         chosen: list[int] = []
-        for _ in range(many):
-            best = int(cost.argmin())
+        for turn in range(many):
+            best = int((cost + early if turn < len(first) else cost).argmin())
             chosen.append(best)
             cost[best] = np.inf
             cost += self.shared[best] * 10.0
         self._count(chosen)
-        self.pairs += [(item, self.people[i]) for i in chosen]
+        names = [self.people[i] for i in chosen]
+        self.pairs += [(item, name) for name in names]
+        return names
 
     def _count(self, chosen: list[int]) -> None:
         self.load[chosen] += 1
@@ -92,9 +105,16 @@ def listed(
         laid = [(item, WORK) for item in order]
         for kind, (ids, every) in (checks or {}).items():
             laid = _interspersed(laid, ids, every, kind, rng)
-        rows += [(item, annotator, round, at, kind, None) for at, (item, kind) in enumerate(laid)]
+        rows += [
+            (item, annotator, round, at, kind, None, None) for at, (item, kind) in enumerate(laid)
+        ]
     found = pl.DataFrame(rows, schema=ASSIGNMENT_SCHEMA, orient="row")
-    return found.with_columns(_sides(found, rng)) if sided else found
+    if not sided:
+        return found
+    # The work and the checks each by themselves, or gold could take up what balances the work.
+    parts = [found.filter(pl.col("kind") == WORK), found.filter(pl.col("kind") != WORK)]
+    both = pl.concat([part.with_columns(_sides(part, rng)) for part in parts])
+    return both.sort("annotator", "place")
 
 
 def _interspersed(

@@ -212,8 +212,11 @@ class Annotators(Stage):
 
     def top_up(self, *annotators: str, seed: int = 0) -> Balance:
         """Assign what others left undone to *annotators* who carry on, as the next round."""
+        for name in annotators:
+            self._known(name)
+        tiers = {name: self.tiers[name] for name in annotators}
         return self._assigned(
-            top_up(self._had(), self._every(), list(annotators), seed=seed, tiers=self.tiers)
+            top_up(self._had(), self._every(), annotators, seed=seed, tiers=tiers)
         )
 
     def disagreement_round(self, *, share: float = 0.1, extra: int = 1, seed: int = 0) -> Balance:
@@ -228,7 +231,7 @@ class Annotators(Stage):
         return self._assigned(
             disagreement_round(
                 self._had(), entropy, people, seed=seed, share=share, extra=extra,
-                tiers=self.tiers,
+                tiers={name: self.tiers[name] for name in people},
             )
         )  # fmt: skip
 
@@ -245,6 +248,7 @@ class Annotators(Stage):
                 pl.lit(0, pl.Int64).alias("place"),
                 pl.lit("work").alias("kind"),
                 pl.lit(None, pl.String).alias("side"),
+                pl.lit(None, pl.String).alias("instead_of"),
             )
         )
         return pl.concat([assigned, given])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, product
 from math import comb
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -52,8 +53,9 @@ def test_overlap_is_exact_loads_are_even_and_sides_balanced(
     if not pairs:
         assert found["side"].is_null().all()
         return
-    for who in ("annotator", "item_id"):
-        for _, rows in found.group_by(who):
+    gold = assign(items(count), people, overlap=overlap, seed=seed, pairs=True, gold=["g1", "g2"])
+    for table, who in product((found, work(gold)), ("annotator", "item_id")):
+        for _, rows in table.group_by(who):
             sides = Counter(rows["side"])
             assert abs(sides["first"] - sides["second"]) <= 1
 
@@ -166,6 +168,33 @@ def test_a_top_up_gives_away_exactly_what_was_left_undone(
     assert more["side"].is_null().all() != pairs or more.is_empty()
 
 
+@given(st.lists(st.sampled_from(PEOPLE), min_size=2, max_size=4, unique=True), st.integers(0, 3))
+def test_top_ups_after_top_ups_give_nothing_away_twice(gone: list[str], seed: int) -> None:
+    found = assign(items(20), PEOPLE, overlap=2, seed=seed)
+    nothing = found.head(0).select("item_id", "annotator")
+    for many in range(1, len(gone) + 1):
+        stay = [p for p in PEOPLE if p not in gone[:many]]
+        more = top_up(found, nothing, stay, seed=seed)
+        assert top_up(pl.concat([found, more]), nothing, stay, seed=seed).is_empty()
+        found = pl.concat([found, more])
+        held = found.filter(pl.col("annotator").is_in(stay))
+        assert set(Counter(held["item_id"]).values()) == {2}
+    assert set(found["instead_of"].drop_nulls()) == set(gone)
+    assert found.select("item_id", "annotator").is_duplicated().sum() == 0
+
+
+def test_a_top_up_takes_ids_that_are_numbers() -> None:
+    found = assign([{"item_id": n} for n in range(6)], PEOPLE[:3], overlap=2, seed=1)
+    done = found.select(pl.col("item_id").cast(pl.Int64), "annotator")
+    assert top_up(found, done, PEOPLE[1:4], seed=1).is_empty()
+
+
+def test_a_qualification_is_not_handed_over() -> None:
+    found = qualification([f"g{n}" for n in range(20)], PEOPLE, seed=1)
+    assert top_up(found, found.head(0), PEOPLE[1:], seed=1).is_empty()
+    assert balance(found).load == (20, 20)
+
+
 def test_a_top_up_evens_out_what_everybody_has() -> None:
     found = assign(items(60), PEOPLE, overlap=2, seed=2)
     more = top_up(found, found.head(0), PEOPLE[1:], seed=2)
@@ -185,6 +214,59 @@ def test_the_most_disputed_go_to_experts_who_have_not_had_them() -> None:
     assert disagreement_round(found, agreed, PEOPLE, seed=5).is_empty()
     with pytest.raises(LabelError, match="share must be above 0"):
         disagreement_round(found, entropy, PEOPLE, seed=5, share=0)
+
+
+def test_experts_come_first_as_far_as_they_go_and_needs_are_kept() -> None:
+    found = assign(items(10), PEOPLE, overlap=1, seed=5)
+    entropy = [{"item_id": f"i{n}", "entropy": 1.0} for n in range(10)]
+    more = disagreement_round(found, entropy, PEOPLE, seed=5, share=1, extra=2,
+                              tiers={"fay": "expert"})  # fmt: skip
+    had = set(found.filter(pl.col("annotator") == "fay")["item_id"])
+    assert set(more.filter(pl.col("annotator") == "fay")["item_id"]) | had == set(found["item_id"])
+    others = [p for p in PEOPLE if p not in found.filter(item_id="i3")["annotator"]]
+    with pytest.raises(LabelError, match="'i3' is to go to 2 annotators; 1 of tier 'expert' can"):
+        disagreement_round(found, entropy, PEOPLE, seed=5, share=1, extra=2,
+                           tiers={others[0]: "expert"}, needs={"i3": "expert"})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"item_id": "i1", "entropy": float("nan")}, "that of item 'i1' is not a number"),
+        ({"item_id": "i1", "entropy": None}, "that of item 'i1' is not a number"),
+        ({"item_id": "zz", "entropy": 1.0}, "item 'zz' was never assigned"),
+    ],
+)
+def test_an_entropy_that_can_not_be_used_is_named(row: dict[str, object], why: str) -> None:
+    found = assign(items(10), PEOPLE, seed=5)
+    with pytest.raises(LabelError, match=why):
+        disagreement_round(found, [{"item_id": "i0", "entropy": 1.0}, row], PEOPLE, seed=5)
+
+
+def test_gold_among_the_items_is_taken_out_of_the_work() -> None:
+    found = assign(items(20), PEOPLE, overlap=2, seed=1, gold=["i0"], attention=["i1"])
+    kinds = dict(found.select("item_id", "kind").unique().iter_rows())
+    assert (kinds.pop("i0"), kinds.pop("i1")) == ("gold", "attention")
+    assert set(kinds.values()) == {"work"}
+    assert len(kinds) == 18
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"gold": ["g"], "attention": ["g"]}, "'g' is both gold and an attention check"),
+        ({"gold": ["g", None]}, "gold: an item has no id"),
+        ({"gold_every": 0}, "gold_every must be at least 1, got 0"),
+        ({"tiers": {"zoe": "expert"}}, "tiers: 'zoe' is not one of the annotators ana, ben"),
+    ],
+)
+def test_checks_and_tiers_that_can_not_be_meant_are_refused(
+    asked: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(LabelError, match=why):
+        assign(items(5), PEOPLE, seed=1, **asked)
+    with pytest.raises(LabelError, match="item 0 has no name"):
+        assign([{"item_id": None}, {"item_id": "a"}], PEOPLE, seed=1)
 
 
 def test_balance_counts_what_a_hand_would() -> None:
@@ -222,8 +304,10 @@ def test_who_is_qualified() -> None:
     for who, count in right.items():
         interval = binomtest(count, 20).proportion_ci(method="wilson")
         assert (found[who]["from"], found[who]["to"]) == pytest.approx(tuple(interval))
-    assert found["cy"]["because"] == "75% right, 80% needed"
+    assert found["cy"]["because"] == "75% right, 80% needed: 1 right answer short"
     assert found["dora"]["because"] == "3 gold items still to answer"
+    often = [{"item_id": "g0", "annotator": "ed", "value": "yes"}] * 12
+    assert qualified(often, gold).select("right", "of", "passed").rows() == [(1, 1, False)]
     with pytest.raises(LabelError, match="no label is on a gold item"):
         qualified(labels, [{"item_id": "x", "value": "yes"}])
 
