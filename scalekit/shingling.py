@@ -14,7 +14,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["HASH_BITS", "Shingles", "shingle_hashes", "windows", "with_windows"]
+__all__ = [
+    "HASH_BITS", "Matches", "Shingles", "Wanted", "folds_otherwise", "matching_windows",
+    "shingle_hashes", "windows",
+]  # fmt: skip
 
 Codes = NDArray[np.uint64]
 Places = NDArray[np.int64]
@@ -67,28 +70,75 @@ def windows(texts: pl.Series, n: int) -> Codes:
     return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.uint64)
 
 
-def with_windows(texts: pl.Series, wanted: Mapping[int, Codes]) -> NDArray[np.bool_]:
-    """Say of each text whether it may have one of these runs of words.
+@dataclass(frozen=True)
+class Matches:
+    """Runs of words of some texts that are among those wanted, text by text, in their order.
 
-    *wanted* has sorted hashes from :func:`windows` by number of words. What is said not to have one
-    has none; what may have one is to be looked at word by word. Texts in the few scripts that this
-    module folds otherwise than :mod:`scalekit.text` always may.
+    ``hash`` is the place in the sorted hashes asked for, ``text`` that of the text, ``at`` the
+    number of the run's first word in it.
     """
-    parts = []
+
+    hash: Places
+    text: Places
+    at: Places
+
+
+class Wanted:
+    """Hashes from :func:`windows`, ready to be looked for among many more.
+
+    A bit for each of some ranges of hashes answers most look-ups without a search.
+    """
+
+    def __init__(self, hashes: Codes) -> None:
+        self.hashes = hashes
+        self.shift = _U(64 - max(10, min(24, len(hashes).bit_length() + 4)))
+        self.some = np.zeros(1 << (64 - int(self.shift)), dtype=bool)
+        self.some[hashes >> self.shift] = True
+
+    def find(self, run: Codes) -> tuple[Places, Places]:
+        """Return which of *run* are wanted, and which of the wanted each is."""
+        maybe = np.flatnonzero(self.some[run >> self.shift])
+        place = np.searchsorted(self.hashes, run[maybe])
+        place[place == len(self.hashes)] = 0
+        same = self.hashes[place] == run[maybe] if len(self.hashes) else np.empty(0, dtype=bool)
+        return maybe[same], place[same]
+
+
+def matching_windows(
+    texts: pl.Series, wanted: Mapping[int, Wanted], anchor: int | None = None
+) -> Iterator[tuple[int, Places, dict[int, Matches]]]:
+    """Find the runs of words that are wanted (by their number of words), some texts at a time.
+
+    Where all runs that are wanted and longer than *anchor* words are made of those wanted of just
+    as many, they are looked for at such places alone. Yields the place of the first text, the
+    number of words of each, and the matches, whose texts are counted from that place. A text that
+    :func:`folds_otherwise` is not to be judged by this.
+    """
+    first = 0
     for data, starts in _blocks(texts):
         word, text = _words(data, starts)
-        hit = np.zeros(len(starts) - 1, dtype=bool)
-        for n, hashes in wanted.items():
-            if not len(hashes):
-                continue
-            run, owner = _runs(word, text, n)
-            place = np.searchsorted(hashes, run)
-            place[place == len(hashes)] = 0
-            hit[owner[hashes[place] == run]] = True
-        parts.append(hit)
-    found = np.concatenate(parts) if parts else np.empty(0, dtype=bool)
-    found |= texts.str.contains(OTHERWISE).fill_null(False).to_numpy()
-    return found
+        begin = np.searchsorted(text, np.arange(len(starts)))
+        found = {}
+        anchored = np.zeros(len(word), dtype=bool)
+        for n, hashes in sorted(wanted.items()):
+            if anchor is not None and n > anchor:
+                at = np.flatnonzero(anchored[: max(0, len(word) - n + 1)])
+                at = at[anchored[at + n - anchor] & (text[at] == text[at + n - 1])]
+                run = _run_hashes(word[at[:, None] + np.arange(n)], n)[:, 0]
+            else:
+                at, run, _ = _runs_at(word, text, n)
+            hit, which = hashes.find(run)
+            at = at[hit]
+            if n == anchor:
+                anchored[at] = True
+            found[n] = Matches(which, text[at], at - begin[text[at]])
+        yield first, np.diff(begin), found
+        first += len(starts) - 1
+
+
+def folds_otherwise(texts: pl.Series) -> NDArray[np.bool_]:
+    """Say which texts have signs of the few scripts folded otherwise than in scalekit.text."""
+    return texts.str.contains(OTHERWISE).fill_null(False).to_numpy()
 
 
 def _blocks(texts: pl.Series) -> Iterator[tuple[NDArray[np.uint8], Places]]:
@@ -157,21 +207,23 @@ def _words(data: NDArray[np.uint8], starts: Places) -> tuple[Codes, Places]:
     The hash of a word is a polynomial in its bytes modulo 2**64, from two prefix sums: the base is
     odd, so it has an inverse and each word's sum can be brought to the same power.
     """
-    inside = data != 0
-    before = np.concatenate([[False], inside[:-1]]) if len(data) else inside
-    inner = starts[1:-1][starts[1:-1] < len(data)]
-    before[inner] = False
-    begin = np.flatnonzero(inside & ~before)
-    after = np.concatenate([inside[1:], [False]]) if len(data) else inside
-    after[inner[inner > 0] - 1] = False
-    end = np.flatnonzero(inside & ~after) + 1
+    inside = np.zeros(len(data) + 2, dtype=bool)
+    np.not_equal(data, 0, out=inside[1:-1])
+    edges = np.flatnonzero(inside[1:] != inside[:-1])
+    begin, end = edges[::2], edges[1::2]
+    # Where one text ends in a word and the next begins with one, nothing lies between.
+    inner = np.unique(starts[1:-1])
+    met = inner[inside[inner] & inside[inner + 1]]
+    begin = np.insert(begin, np.searchsorted(begin, met), met)
+    end = np.insert(end, np.searchsorted(end, met), met)
     powers, inverses = _powers(len(data))
     sums = np.zeros(len(data) + 1, dtype=np.uint64)
     np.take(_SIGNS, data, out=sums[1:])
     sums[1:] *= powers
     np.cumsum(sums, out=sums)
     word = _mixed((sums[end] - sums[begin]) * inverses[begin])
-    return word, np.searchsorted(starts, begin, side="right") - 1
+    count = np.diff(np.searchsorted(begin, starts))
+    return word, np.repeat(np.arange(len(count)), count)
 
 
 _KNOWN: dict[str, tuple[Codes, Codes]] = {}
@@ -203,14 +255,30 @@ def _grams(word: Codes, text: Places, n: int) -> tuple[Codes, Places]:
 
 def _runs(word: Codes, text: Places, n: int) -> tuple[Codes, Places]:
     """Return the hash of each run of exactly *n* words within a text, and whose it is."""
+    _, run, owner = _runs_at(word, text, n)
+    return run, owner
+
+
+def _runs_at(word: Codes, text: Places, n: int) -> tuple[Places, Codes, Places]:
+    """Return where each run of exactly *n* words in a text begins, its hash, and whose it is."""
     whole = len(word) - n + 1
     if whole <= 0:
-        return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64)
-    gram = word[:whole] * _ODD
-    for step in range(1, n):
-        gram = _mixed(gram) + word[step : step + whole] * _ODD
-    same = text[:whole] == text[n - 1 :]
-    return _mixed(gram[same]), text[:whole][same]
+        none = np.empty(0, dtype=np.int64)
+        return none, np.empty(0, dtype=np.uint64), none
+    at = np.flatnonzero(text[:whole] == text[n - 1 :])
+    return at, _run_hashes(word, n)[at], text[at]
+
+
+def _run_hashes(word: Codes, n: int) -> Codes:
+    """Return a hash of each *n* words in a row (of the last axis), from runs half as long."""
+    if n == 1:
+        return _mixed(word * _ODD)
+    half = _run_hashes(word, n // 2)
+    step = n // 2
+    run = _mixed(half[..., : half.shape[-1] - step] * _ODD + half[..., step:])
+    if n % 2:
+        run = _mixed(run[..., : run.shape[-1] - 1] * _ODD + word[..., n - 1 :])
+    return run
 
 
 def _whole_texts(word: Codes, text: Places) -> tuple[Codes, Places]:
@@ -223,6 +291,9 @@ def _whole_texts(word: Codes, text: Places) -> tuple[Codes, Places]:
 
 def _mixed(value: Codes) -> Codes:
     """Spread the bits (the finaliser of SplitMix64; Steele, Lea & Flood 2014, OOPSLA)."""
-    value = (value ^ (value >> _U(30))) * _U(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> _U(27))) * _U(0x94D049BB133111EB)
-    return value ^ (value >> _U(31))
+    value = value ^ (value >> _U(30))
+    value *= _U(0xBF58476D1CE4E5B9)
+    value ^= value >> _U(27)
+    value *= _U(0x94D049BB133111EB)
+    value ^= value >> _U(31)
+    return value

@@ -25,8 +25,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from scalekit.evaluate.contamination import LEAK_COVER, N, covered
+from scalekit.evaluate.contamination import LEAK_COVER, covered
 from scalekit.evaluate.measure import Measured, measure
+from scalekit.evaluate.overlap import N
 from scalekit.frames import ids_unique, require, to_polars, write_atomically
 from scalekit.journal import Journal, read
 from scalekit.signing import canonical, keys_folder, merkle_root, private_file

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scalekit.audit import near_duplicates
 from scalekit.audit.minhash import minhash_pairs, recall_of
-from scalekit.shingling import shingle_hashes, windows, with_windows
+from scalekit.shingling import shingle_hashes
 from scalekit.text import jaccard_pairs, words
 
 SIGNS = st.characters(min_codepoint=32, max_codepoint=0x24F)
@@ -128,18 +128,3 @@ def test_a_method_that_is_none_and_a_threshold_that_can_not_be_are_said() -> Non
         near_duplicates(items, method="fast")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"threshold must be in \(0, 1\], got 0"):
         near_duplicates(items, threshold=0, method="minhash")
-
-
-@settings(deadline=None, max_examples=200)
-@given(TEXTS, TEXTS, st.integers(1, 4))
-def test_no_text_with_a_wanted_window_is_passed_over(
-    texts: list[str], others: list[str], n: int
-) -> None:
-    def runs(text: str) -> set[tuple[str, ...]]:
-        own = [w.folded for w in words(text)]
-        return {tuple(own[i : i + n]) for i in range(len(own) - n + 1)}
-
-    wanted = {n: windows(pl.Series(others, dtype=pl.String), n)}
-    found = with_windows(pl.Series(texts, dtype=pl.String), wanted)
-    known = set().union(*map(runs, others)) if others else set()
-    assert found.tolist() == [bool(runs(text) & known) for text in texts]
