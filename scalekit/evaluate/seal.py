@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -30,13 +31,14 @@ from scalekit.evaluate.measure import Measured, measure
 from scalekit.evaluate.overlap import N
 from scalekit.frames import ids_unique, require, to_polars, write_atomically
 from scalekit.journal import Journal, read
+from scalekit.shingling import Wanted, folds_otherwise, matching_windows, windows
 from scalekit.signing import canonical, keys_folder, merkle_root, private_file
 from scalekit.text import words
 
 __all__ = ["Seal", "SealError", "look_budget", "seal"]
 
 PAD = 65_536
-FORMAT = 1
+FORMAT = 2
 SMALLEST_CELL = 20  # smaller groups are merged: their scores would tell of single items
 
 
@@ -110,7 +112,10 @@ def seal(items: Any, folder: Path, *, project: Path) -> Seal:
     bound_to = canonical(header)
     tags = _tags(table["text"].to_list(), _sub_key(master, "decontaminate"))
     body = _encrypt(_sub_key(master, "items"), b"\n".join(lines), bound_to)
-    index = _encrypt(_sub_key(master, "tags"), canonical(tags), bound_to)
+    sizes = pl.Series([min(N, tag["words"]) for tag in tags], dtype=pl.Int64)
+    codes = {n: windows(table["text"].filter(sizes == n), n) for n in sorted(set(sizes)) if n}
+    looked_up = {"items": tags, "windows": {str(n): c.tolist() for n, c in codes.items()}}
+    index = _encrypt(_sub_key(master, "tags"), canonical(looked_up), bound_to)
     write_atomically(folder / f"{seal_id}.bin", body)
     write_atomically(folder / f"{seal_id}.tags", index)
     # The header last: a seal without it does not exist.
@@ -162,6 +167,8 @@ class Seal:
         header = json.loads(path.read_text())
         if header.get("format", 0) > FORMAT:
             raise SealError(f"{path}: made by a newer scalekit (format {header['format']}); update")
+        if header.get("format", 0) < FORMAT:
+            raise SealError(f"{path}: made by an older scalekit, in a form not read any more")
         return cls(folder, header)
 
     @property
@@ -240,7 +247,10 @@ class Seal:
         rows = require(to_polars(train, "train"), ("item_id", "text"), "training rows")
         path = self.folder / f"{self.seal_id}.tags"
         master, bound_to = self._master(), canonical(dict(self.header))
-        items = json.loads(_decrypt(_sub_key(master, "tags"), path.read_bytes(), bound_to, path))
+        index = json.loads(_decrypt(_sub_key(master, "tags"), path.read_bytes(), bound_to, path))
+        items = index["items"]
+        # Most rows share no window with any sealed item: they need no keyed tags.
+        rows = rows.filter(_may_hold(rows["text"], index["windows"]))
         where: dict[str, list[tuple[int, int]]] = {}
         for number, item in enumerate(items):
             for place, tag in enumerate(item["tags"]):
@@ -251,9 +261,8 @@ class Seal:
         found = []
         for row, text, batch in zip(rows["item_id"], rows["text"], batches, strict=True):
             folded = [w.folded for w in words(text)]
-            windows = {w for n in sizes for w in _windows(folded, n)}
             hits: dict[int, set[int]] = {}
-            for window in windows:
+            for window in {w for n in sizes for w in _windows(folded, n)}:
                 for number, place in where.get(_tag(key, window), ()):
                     hits.setdefault(number, set()).add(place)
             cover = max((_cover(items[n], p, len(folded)) for n, p in hits.items()), default=0.0)
@@ -261,6 +270,16 @@ class Seal:
                 found.append((row, batch, cover))
         schema = {"item_id": pl.String, "batch_id": pl.String, "cover": pl.Float64}
         return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def _may_hold(texts: pl.Series, codes: Mapping[str, Sequence[int]]) -> pl.Series:
+    """Say which texts may have one of these windows (by number of words)."""
+    wanted = {int(n): Wanted(np.array(found, dtype=np.uint64)) for n, found in codes.items()}
+    held = folds_otherwise(texts)
+    for first, _, matches in matching_windows(texts, wanted):
+        for found in matches.values():
+            held[first + found.text] = True
+    return pl.Series(held, dtype=pl.Boolean)
 
 
 def _joined(text: str) -> str:

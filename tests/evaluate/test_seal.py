@@ -244,7 +244,10 @@ def test_nothing_to_seal_and_repeated_ids_are_refused(tmp_path: Path) -> None:
 
 def test_a_newer_or_missing_seal_is_said(made: Seal) -> None:
     path = made.folder / f"{made.seal_id}.json"
-    path.write_text(json.dumps({**made.header, "format": 2}))
+    path.write_text(json.dumps({**made.header, "format": 1}))
+    with pytest.raises(SealError, match="older scalekit"):
+        Seal.load(made.folder, made.seal_id)
+    path.write_text(json.dumps({**made.header, "format": 3}))
     with pytest.raises(SealError, match="newer scalekit"):
         Seal.load(made.folder, made.seal_id)
     with pytest.raises(SealError, match="no such seal"):
