@@ -13,14 +13,18 @@ from scalekit.evaluate import (
     Contamination,
     Diagnosis,
     Measured,
+    ParaphraseCandidates,
     Seal,
     SealError,
+    WithoutFlagged,
     contamination,
     diagnose,
     gate,
     measure,
+    paraphrase_candidates,
     seal,
     split,
+    without_flagged,
 )
 from scalekit.evaluate.split import SHARES
 from scalekit.frames import FrameError, write_parquet
@@ -188,12 +192,32 @@ class Evaluate(Stage):
 
         Test items are the handwritten examples and, once there is a split, the dev set.
         """
+        return contamination(*self._open_test_and_train())
+
+    def paraphrases(
+        self, encoder: Callable[[list[str]], Any] | None = None, *, top: int = 3
+    ) -> ParaphraseCandidates:
+        """Name the training rows most like each test item, for a person to look at.
+
+        What :meth:`leaks` can not see; as :func:`scalekit.evaluate.paraphrase_candidates`.
+        """
+        return paraphrase_candidates(*self._open_test_and_train(), encoder=encoder, top=top)
+
+    def without_flagged(self, *tiers: str) -> WithoutFlagged:
+        """Score the last measurement without test items of these *tiers* (by default LEAK).
+
+        As :func:`scalekit.evaluate.without_flagged`; raises as :meth:`measured` does.
+        """
+        results = self.measured().results.filter(pl.col("set") != "train")
+        return without_flagged(results, self.leaks(), tiers=tiers or ("LEAK",))
+
+    def _open_test_and_train(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         test = self._handwritten().select("item_id", "text")
         if not self._folder.events(LOG, "sealing"):
             items = self._project.audit.items()
-            return contamination(test, items.filter(~pl.col("item_id").is_in(self._left_out())))
+            return test, items.filter(~pl.col("item_id").is_in(self._left_out()))
         dev = self._opened().filter(pl.col("set") == "dev").select("item_id", "text")
-        return contamination(pl.concat([test, dev]), self.train_items())
+        return pl.concat([test, dev]), self.train_items()
 
     def decontaminate(self) -> Contamination:
         """Leave out the rows that hold test items; return what :meth:`leaks` finds afterwards."""

@@ -24,6 +24,19 @@ def test_a_look_is_charged_once_for_the_same_model_and_claim(sealed: Any) -> Non
     assert "sealed" not in set(one.results["set"])
 
 
+def test_scores_without_what_leaked_and_candidates_for_paraphrases(sealed: Any) -> None:
+    measured = sealed.evaluate.measure(majority_of)
+    leaks = sealed.evaluate.leaks().leaks["item_id"].to_list()
+    for row in sealed.evaluate.without_flagged().table.to_dicts():
+        own = measured.results.filter(set=row["set"])
+        clean = own.filter(~own["item_id"].is_in(leaks))
+        assert (row["items"], row["items"] - row["flagged"]) == (len(own), len(clean))
+        assert row["without flagged"] == pytest.approx(clean["score"].mean())
+    named = sealed.evaluate.paraphrases(top=1)
+    assert set(named.table["train_id"]) <= set(sealed.evaluate.train_items()["item_id"])
+    assert "not verdicts" in named.to_html()
+
+
 def test_a_predict_that_fails_still_costs_the_look(sealed: Any) -> None:
     left = sealed.evaluate.sets().looks_left
     calls: list[int] = []
