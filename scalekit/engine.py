@@ -8,7 +8,11 @@ on, a new batch leaves the results of the earlier ones standing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, Protocol
@@ -18,14 +22,19 @@ import polars as pl
 from scalekit.frames import write_parquet
 from scalekit.signing import digest, digest_file
 
-__all__ = ["Engine", "Local", "Work"]
+__all__ = ["Engine", "EngineError", "Local", "Pool", "Ray", "Work"]
 
 Work = Callable[..., pl.DataFrame]
 Progress = Callable[[int, int], None]
+Order = tuple[Work, Path, Path, dict[str, Any]]
+
+
+class EngineError(RuntimeError):
+    """The work could not be given to other processes; the message says why and what to do."""
 
 
 class Engine(Protocol):
-    """Runs a function over parts; results are the same whichever engine ran them."""
+    """Runs a function over parts; results are the same, bit by bit, whichever engine ran them."""
 
     def run(
         self,
@@ -57,8 +66,8 @@ def _code_mark(code: CodeType) -> str:
     return digest([code.co_code.hex(), list(code.co_names), constants])
 
 
-class Local:
-    """One process, one part after another."""
+class _Parts:
+    """What all engines share: which parts are to be worked, and telling how far it is."""
 
     def run(
         self,
@@ -85,13 +94,107 @@ class Local:
             Called as ``progress(done, total)`` after each part.
         version
             Of what the function does: another number, and every part is worked anew.
+
+        Raises
+        ------
+        EngineError
+            When another process can't find the function, or one died.
         """
-        results = []
-        for done, part in enumerate(parts, 1):
-            result = result_path(function, part, into, settings, version)
-            if not result.exists():
-                write_parquet(function(pl.read_parquet(part), **settings), result)
-            results.append(result)
+        results = [result_path(function, part, into, settings, version) for part in parts]
+        orders = {
+            result: (function, part, result, dict(settings))
+            for part, result in zip(parts, results, strict=True)
+            if not result.exists()
+        }
+        done = len(parts) - len(orders)
+        if progress is not None and done:
+            progress(done, len(parts))
+        for _ in self._worked(list(orders.values())):
+            done += 1
             if progress is not None:
                 progress(done, len(parts))
         return results
+
+    def _worked(self, orders: list[Order]) -> Iterator[None]:
+        raise NotImplementedError
+
+
+def work(function: Work, part: Path, result: Path, settings: Mapping[str, Any]) -> None:
+    """Work one part: the same in whichever process."""
+    write_parquet(function(pl.read_parquet(part), **settings), result)
+
+
+class Local(_Parts):
+    """One process, one part after another."""
+
+    def _worked(self, orders: list[Order]) -> Iterator[None]:
+        for order in orders:
+            work(*order)
+            yield
+
+
+class Pool(_Parts):
+    """Processes of this machine, as many as it has processors unless *workers* says otherwise."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or os.cpu_count() or 1
+
+    def _worked(self, orders: list[Order]) -> Iterator[None]:
+        if not orders:
+            return
+        _importable(orders[0][0])
+        # Spawned: a forked child of a process with threads (polars, a kernel) can hang.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(self.workers, len(orders)), mp_context=context) as pool:
+            futures = [pool.submit(work, *order) for order in orders]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    yield
+            except BrokenProcessPool as error:
+                raise EngineError(
+                    "a worker died, perhaps for want of memory. What is finished is kept: run it "
+                    "again, with fewer workers or smaller parts"
+                ) from error
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Ray(_Parts):
+    """A Ray cluster (extra ``scalekit[cluster]``); parts and results lie on a path all nodes see.
+
+    An open connection is used; else *address* and other arguments go to ``ray.init``.
+    """
+
+    def __init__(self, **connection: Any) -> None:
+        self.connection = connection
+
+    def _worked(self, orders: list[Order]) -> Iterator[None]:
+        if not orders:
+            return
+        _importable(orders[0][0])
+        try:
+            import ray
+        except ImportError as error:
+            raise EngineError(
+                "Ray is not installed: pip install 'scalekit[cluster]', or use Pool"
+            ) from error
+        if not ray.is_initialized():
+            ray.init(**{"include_dashboard": False, "log_to_driver": False, **self.connection})
+        remote = ray.remote(work)
+        waiting = [remote.remote(*order) for order in orders]
+        while waiting:
+            done, waiting = ray.wait(waiting)
+            for one in done:
+                ray.get(one)
+                yield
+
+
+def _importable(function: Work) -> None:
+    """Refuse a function that other processes can't import."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    if function.__module__ == "__main__" or "<" in function.__qualname__:
+        raise EngineError(
+            f"{name} can't be imported by another process: put it in a module (a .py file beside "
+            "the notebook), or use Local"
+        )

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from scalekit.engine import Local, result_path
+from scalekit.audit import mend
+from scalekit.engine import EngineError, Local, Pool, result_path
 from scalekit.frames import write_parquet
 
 CALLS: list[list[int]] = []
@@ -144,3 +148,62 @@ def test_a_killed_run_leaves_only_whole_results(tmp_path: Path) -> None:
         child.stdout.readline()
         os.kill(child.pid, signal.SIGKILL)
     assert [pl.read_parquet(p)["n"].to_list() for p in out.glob("*.parquet")] == [[1]]
+
+
+def dies(table: pl.DataFrame) -> pl.DataFrame:
+    if 2 in table["n"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return table
+
+
+def test_a_pool_gives_bit_by_bit_what_one_process_gives(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    texts = [" ".join(rng.choice(list("abcdefgh"), 30)) for _ in range(400)]
+    given = []
+    for n in range(5):
+        table = pl.DataFrame({"item_id": [f"{n}-{i}" for i in range(80)]})
+        given.append(tmp_path / f"{n}.parquet")
+        write_parquet(table.with_columns(pl.Series("text", texts[n * 80 :][:80])), given[-1])
+    one = Local().run(mend, given, tmp_path / "one", {})
+    seen: list[tuple[int, int]] = []
+    two = Pool(2).run(mend, given, tmp_path / "two", {}, lambda d, t: seen.append((d, t)))
+    assert [p.name for p in one] == [p.name for p in two]
+    assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
+    assert seen == [(n, 5) for n in range(1, 6)]
+    before = [p.stat().st_mtime_ns for p in two]
+    assert Pool(2).run(mend, given, tmp_path / "two", {}) == two
+    assert [p.stat().st_mtime_ns for p in two] == before
+
+
+def test_a_worker_that_dies_is_said_and_what_was_finished_is_kept(tmp_path: Path) -> None:
+    sys.path.insert(0, str(Path(__file__).parent))
+    given = parts(tmp_path, [1], [2], [3])
+    work = importlib.import_module("test_engine").dies
+    with pytest.raises(EngineError, match="a worker died, perhaps for want of memory"):
+        Pool(1).run(work, given, tmp_path / "out", {})
+    assert results(sorted((tmp_path / "out").glob("*.parquet"))) == [[1]]
+
+
+@pytest.mark.parametrize("function", [lambda table: table, doubled.__class__(
+    doubled.__code__, {"__name__": "__main__"}, "doubled")])  # fmt: skip
+def test_a_function_that_can_not_be_imported_is_refused(tmp_path: Path, function: Any) -> None:
+    function.__module__ = "__main__"
+    with pytest.raises(EngineError, match="put it in a module"):
+        Pool(2).run(function, parts(tmp_path, [1]), tmp_path / "out", {})
+
+
+def test_ray_gives_bit_by_bit_what_one_process_gives(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="needs the extra scalekit[cluster]")
+    from scalekit.engine import Ray
+
+    given = []
+    for n in range(3):
+        given.append(tmp_path / f"{n}.parquet")
+        texts = [f"write to me{i}@example.com about {n}" for i in range(20)]
+        write_parquet(pl.DataFrame({"item_id": texts, "text": texts}), given[-1])
+    one = Local().run(mend, given, tmp_path / "one", {})
+    try:
+        two = Ray(num_cpus=2, logging_level="ERROR").run(mend, given, tmp_path / "two", {})
+    finally:
+        ray.shutdown()
+    assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
