@@ -15,8 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 __all__ = [
-    "HASH_BITS", "Matches", "Shingles", "Wanted", "folds_otherwise", "matching_windows",
-    "shingle_hashes", "windows",
+    "HASH_BITS", "Codes", "Matches", "Places", "Shingles", "Wanted", "folds_otherwise",
+    "matching_windows", "shingle_hashes", "windows",
 ]  # fmt: skip
 
 Codes = NDArray[np.uint64]

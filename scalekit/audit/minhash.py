@@ -7,7 +7,8 @@ Motwani 1998). Every candidate's Jaccard similarity is then counted, so no score
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from scalekit.shingling import HASH_BITS, Codes, Places, Shingles, shingle_hashes
 from scalekit.text import Pairs
 
-__all__ = ["minhash_pairs", "recall_of"]
+__all__ = ["BANDS", "ROWS", "band_keys", "candidates", "jaccard", "minhash_pairs", "recall_of"]
 
 BANDS, ROWS = 24, 5
 EVERY = 256  # texts in a bucket up to which all its pairs are looked at
 HELD = 16_000_000  # candidates held before those found twice are merged
 VERIFIED = 400_000  # shingles compared at a time
 SIGNED = 1024  # texts signed at a time
+SLICE = 25_000  # texts whose shingles are held at a time
+COMPARED = 100_000  # pairs whose texts are shingled again at a time
 _U = np.uint64
 
 
@@ -46,32 +49,68 @@ def minhash_pairs(
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be in (0, 1], got {threshold}")
-    sets = shingle_hashes(texts, n)
-    left, right = _candidates(sets, bands, rows)
-    shared = _shared(sets, left, right)
-    sizes = sets.sizes
-    score = shared / (sizes[left] + sizes[right] - shared)
+    keys = pl.concat(
+        band_keys(part, n, bands, rows).with_columns(pl.col("row") + start)
+        for start, part in _slices(texts)
+    )
+    left, right = candidates(keys["row"].to_numpy(), (keys[b].to_numpy() for b in keys.columns[1:]))
+    score = np.empty(len(left))
+    for start in range(0, len(left), COMPARED):
+        own = slice(start, start + COMPARED)
+        score[own] = jaccard(texts, left[own], right[own], n)
     keep = score >= threshold
     return Pairs(left[keep], right[keep], score[keep])
 
 
-def _candidates(sets: Shingles, bands: int, rows: int) -> tuple[Places, Places]:
-    """Return the pairs that agree in a whole band, each once, ``left < right``."""
+def _slices(texts: pl.Series) -> Iterator[tuple[int, pl.Series]]:
+    for start in range(0, max(1, len(texts)), SLICE):
+        yield start, texts.slice(start, SLICE)
+
+
+def band_keys(texts: pl.Series, n: int, bands: int = BANDS, rows: int = ROWS) -> pl.DataFrame:
+    """Return a key of each text for each band; two texts with the same key are candidates.
+
+    ``row`` (the text's place), then a column of 64-bit keys for each band. Texts without words are
+    left out.
+    """
+    sets = shingle_hashes(texts, n)
     there = np.flatnonzero(sets.sizes)
     signature = _signatures(sets, there, bands * rows)
-    codes: list[NDArray[np.int64]] = []
+    columns: dict[str, NDArray[Any]] = {"row": there}
     for band in range(bands):
         key = np.zeros(len(there), dtype=np.uint64)
         for row in range(rows):
             key = (key ^ signature[:, band * rows + row]) * _U(0x9E3779B97F4A7C15)
             key ^= key >> _U(29)
+        columns[f"band{band}"] = key
+    return pl.DataFrame(columns)
+
+
+def candidates(row: Places, keys: Iterable[Codes]) -> tuple[Places, Places]:
+    """Return the pairs of rows that have the same key in a band, each once, ``left < right``.
+
+    *keys* has those of one band after another, in the order of *row*, which ascends.
+    """
+    codes: list[NDArray[np.int64]] = []
+    for key in keys:
         for one, other in _alike(key):
             low, high = np.minimum(one, other), np.maximum(one, other)
-            codes.append(there[low] << 32 | there[high])
+            codes.append(row[low] << 32 | row[high])
         if sum(map(len, codes)) > HELD:
             codes = [np.unique(np.concatenate(codes))]
     pairs = np.unique(np.concatenate(codes)) if codes else np.empty(0, dtype=np.int64)
     return pairs >> 32, pairs & 0xFFFFFFFF
+
+
+def jaccard(texts: pl.Series, left: Places, right: Places, n: int) -> NDArray[np.float64]:
+    """Return the exact Jaccard similarity of each pair's sets of word n-grams."""
+    own, place = np.unique(np.concatenate([left, right]), return_inverse=True)
+    sets = shingle_hashes(texts.gather(own), n)
+    one, other = place[: len(left)], place[len(left) :]
+    shared = _shared(sets, one, other)
+    union = sets.sizes[one] + sets.sizes[other] - shared
+    score: NDArray[np.float64] = shared / np.maximum(union, 1)
+    return score
 
 
 def _signatures(sets: Shingles, there: Places, bins: int) -> Codes:
