@@ -1,9 +1,10 @@
 """Audit: clean (mended, no duplicates, no junk, private data masked) and balanced."""
 
 from scalekit.audit.balance import Balance, balance, filled_or_padded
-from scalekit.audit.clean import MEND_VERSION, AuditReport, audit, gate, mend
+from scalekit.audit.clean import AuditReport, audit, gate
 from scalekit.audit.duplicates import exact_duplicates, near_duplicates
 from scalekit.audit.junk import junk_rule
+from scalekit.audit.mending import MEND_VERSION, mend
 from scalekit.audit.normalise import normalise
 from scalekit.audit.personal import find_personal, mask
 from scalekit.audit.quality import Quality, quality

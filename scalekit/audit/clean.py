@@ -10,17 +10,16 @@ import polars as pl
 
 from scalekit.audit.balance import Balance, balance, filled_or_padded
 from scalekit.audit.duplicates import exact_duplicates, near_duplicates
-from scalekit.audit.junk import junk_rule
-from scalekit.audit.normalise import CHANGES, normalise
-from scalekit.audit.personal import find_personal, mask
+from scalekit.audit.mending import MENDED, mend
+from scalekit.audit.normalise import CHANGES
 from scalekit.display import View, block, note, table
-from scalekit.frames import ids_unique, require, texts_given, to_polars
+from scalekit.frames import ids_unique, require, to_polars
 from scalekit.gates import Check, Gate
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["AuditReport", "audit", "gate", "mend"]
+__all__ = ["AuditReport", "audit", "gate"]
 
 MARKS = {
     "item_id": pl.String,
@@ -29,35 +28,8 @@ MARKS = {
     "kept_id": pl.String,
     "score": pl.Float64,
 }
-MEND_VERSION = 1
-"""Raised when :func:`mend` finds or changes something else than before."""
-MENDED = ("original", "changes", "junk", "personal")
-"""Columns that :func:`mend` adds."""
 DROPPING = ("exact-duplicate", "near-duplicate", "junk")
 """Rules that take a row out; ``personal-data`` only masks it."""
-
-
-def mend(items: pl.DataFrame) -> pl.DataFrame:
-    """Return one part's items with ``text`` mended and masked, and what was found in each.
-
-    Adds ``original`` (as collected), ``changes`` (which mends), ``junk`` (the rule, or null) and
-    ``personal`` (kinds of personal data). Works row by row, so parts can be mended on their own.
-    """
-    texts_given(items, "items")
-    texts, changes, junk, personal = [], [], [], []
-    for original in items["text"]:
-        text, made = normalise(original)
-        texts.append(mask(text))
-        changes.append(list(made))
-        junk.append(junk_rule(text))
-        personal.append([f.kind for f in find_personal(text)])
-    return items.with_columns(
-        pl.col("text").alias("original"),
-        pl.Series("text", texts, dtype=pl.String),
-        pl.Series("changes", changes, dtype=pl.List(pl.String)),
-        pl.Series("junk", junk, dtype=pl.String),
-        pl.Series("personal", personal, dtype=pl.List(pl.String)),
-    )
 
 
 @dataclass(frozen=True)
@@ -146,7 +118,7 @@ def audit(
     ----------
     items
         ``item_id, text, batch_id``, and ``tier`` and ``category`` if known. Mended items (from
-        :func:`mend`) are taken as they are.
+        :func:`~scalekit.audit.mending.mend`) are taken as they are.
     targets
         Category to target share.
     threshold
