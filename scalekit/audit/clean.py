@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from scalekit.audit.balance import Balance, balance, filled_or_padded
-from scalekit.audit.duplicates import exact_duplicates, near_duplicates
+from scalekit.audit.copies import LOWEST, Copies, with_batches
+from scalekit.audit.duplicates import exact_duplicates, resolved, similar_pairs
 from scalekit.audit.mending import MENDED, mend
 from scalekit.audit.normalise import CHANGES
 from scalekit.display import View, block, note, table
@@ -27,6 +28,8 @@ MARKS = {
     "reason": pl.String,
     "kept_id": pl.String,
     "score": pl.Float64,
+    "batch_id": pl.String,
+    "kept_batch_id": pl.String,
 }
 DROPPING = ("exact-duplicate", "near-duplicate", "junk")
 """Rules that take a row out; ``personal-data`` only masks it."""
@@ -37,8 +40,10 @@ class AuditReport(View):
     """What the audit found.
 
     ``items``: every item, mended, with ``kept``. ``marks``: one row for each finding
-    (``item_id, rule, reason, kept_id, score``). ``balance`` is over kept rows. ``batches`` says of
-    each batch whether it filled the gaps that were open or padded.
+    (``item_id, rule, reason``, for copies ``kept_id, score``, and the batches of both). ``balance``
+    is over kept rows. ``batches`` says of each batch whether it filled the gaps that were open or
+    padded, and how much of it is left out. ``pairs`` are all texts that are alike, and
+    *near_duplicate* from where on one of them goes.
     """
 
     items: pl.DataFrame
@@ -46,6 +51,15 @@ class AuditReport(View):
     balance: Balance
     batches: pl.DataFrame
     changes: pl.DataFrame
+    pairs: pl.DataFrame
+    near_duplicate: float
+
+    @property
+    def copies(self) -> Copies:
+        """The near-copies, to be seen at other thresholds without a new search."""
+        apart = self.marks.filter(pl.col("rule").is_in(["junk", "exact-duplicate"]))
+        texts = self.items.drop_nulls("text").join(apart, on="item_id", how="anti")
+        return Copies(texts, self.pairs, self.near_duplicate)
 
     @property
     def table(self) -> pl.DataFrame:
@@ -75,11 +89,11 @@ class AuditReport(View):
         texts = self.items.select("item_id", "batch_id", "text")
         kept = texts.select(pl.col("item_id").alias("kept_id"), pl.col("text").alias("kept text"))
         marked = self.marks.filter(pl.col("rule") == rule)
-        found = marked.join(texts, on="item_id", how="left", maintain_order="left")
+        found = marked.drop("batch_id").join(texts, on="item_id", how="left", maintain_order="left")
         found = found.join(kept, on="kept_id", how="left", maintain_order="left")
         columns = ["item_id", "batch_id", "reason", "text"]
         if rule.endswith("duplicate"):
-            columns += ["kept_id", "kept text", "score"]
+            columns += ["kept_id", "kept text", "score", "kept_batch_id"]
         return found.select(columns)
 
     def plot(self) -> go.Figure:
@@ -111,6 +125,7 @@ def audit(
     at_least: int = 1,
     gaps: Mapping[str, int] | None = None,
     sealed: pl.DataFrame | None = None,
+    pairs: pl.DataFrame | None = None,
 ) -> AuditReport:
     """Audit items: is the set clean, and is it balanced?
 
@@ -133,6 +148,9 @@ def audit(
     sealed
         Items kept by an earlier audit whose content is sealed since (``text`` null): they count for
         the balance and go on as they are.
+    pairs
+        Texts that are alike, as from :func:`~scalekit.audit.duplicates.similar_pairs`, if they were
+        searched for already.
 
     Raises
     ------
@@ -140,12 +158,12 @@ def audit(
         When a column is missing or an item_id repeats.
     """
     table = require(to_polars(items, "items"), ("item_id", "text", "batch_id"), "items")
-    table = ids_unique(table, "item_id", "items")
+    table = ids_unique(table, "item_id", "items").with_columns(pl.col("item_id").cast(pl.String))
     if "category" not in table.columns:
         table = table.with_columns(pl.lit(None, dtype=pl.String).alias("category"))
     if not set(MENDED) <= set(table.columns):
         table = mend(table.drop(c for c in MENDED if c in table.columns))
-    marks = _marks(table, threshold)
+    marks, pairs = _marks(table, threshold, pairs)
     gone = set(marks.filter(pl.col("rule").is_in(DROPPING))["item_id"]) - set(restored)
     table = table.with_columns((~pl.col("item_id").is_in(list(gone))).alias("kept"))
     if sealed is not None and len(sealed):
@@ -159,10 +177,13 @@ def audit(
     batches = batches.with_columns((lost / pl.col("rows")).alias("left out"))
     counts = table.explode("changes")["changes"].drop_nulls()
     made = [{"mended": c, "texts": int((counts == c).sum())} for c in CHANGES]
-    return AuditReport(table, marks, found, batches, pl.DataFrame(made))
+    return AuditReport(table, marks, found, batches, pl.DataFrame(made), pairs, threshold)
 
 
-def _marks(table: pl.DataFrame, threshold: float) -> pl.DataFrame:
+def _marks(
+    table: pl.DataFrame, threshold: float, pairs: pl.DataFrame | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what is found in each row, and which texts are alike."""
     junk = table.filter(pl.col("junk").is_not_null())
     rows: list[tuple[str, str, str, str | None, float | None]] = [
         (i, "junk", why, None, None) for i, why in junk.select("item_id", "junk").rows()
@@ -170,12 +191,19 @@ def _marks(table: pl.DataFrame, threshold: float) -> pl.DataFrame:
     real = table.filter(pl.col("junk").is_null())
     exact = exact_duplicates(real)
     rows += [(i, "exact-duplicate", f"says the same as {k}", k, s) for i, k, s in exact.rows()]
-    rest = real.filter(~pl.col("item_id").is_in(exact["item_id"].to_list()))
-    near = near_duplicates(rest, threshold=threshold)
+    rest = real.join(exact, on="item_id", how="anti", maintain_order="left")
+    if pairs is None:
+        pairs = similar_pairs(rest, lowest=min(LOWEST, threshold))
+    else:
+        ids = rest.select("item_id")
+        pairs = pairs.join(ids, on="item_id", how="semi")
+        pairs = pairs.join(ids, left_on="other_id", right_on="item_id", how="semi")
+    near = resolved(rest, pairs, threshold)
     rows += [(i, "near-duplicate", f"{s:.0%} of {k}", k, s) for i, k, s in near.rows()]
     private = table.filter(pl.col("personal").list.len() > 0).select("item_id", "personal")
     rows += [(i, "personal-data", ", ".join(kinds), None, None) for i, kinds in private.rows()]
-    return pl.DataFrame(rows, schema=MARKS, orient="row")
+    schema = {name: MARKS[name] for name in list(MARKS)[:5]}
+    return with_batches(pl.DataFrame(rows, schema=schema, orient="row"), table), pairs
 
 
 def _first_gaps(
@@ -191,14 +219,16 @@ def gate(
     report: AuditReport,
     *,
     max_left_out: float,
+    max_source_loss: float = 1.0,
     thin_categories: int,
     new_batches: Collection[str] = (),
 ) -> Gate:
     """Return the gate of Audit: clean, and balanced.
 
-    *max_left_out* is the share of rows that may be left out, *thin_categories* how many categories
-    may be thin (none may be missing), *new_batches* those collected to fill gaps, which must not
-    only pad.
+    *max_left_out* is the share of rows that may be left out, *max_source_loss* that of any one
+    batch (more is an alarm: a source of templates, or a rule that fits it badly),
+    *thin_categories* how many categories may be thin (none may be missing), *new_batches* those
+    collected to fill gaps, which must not only pad.
     """
     every, kept = len(report.items), len(report.kept)
     share = 1 - kept / every if every else 1.0
@@ -209,6 +239,7 @@ def gate(
         pl.col("batch").is_in(list(new_batches)) & (pl.col("verdict") == "padded")
     )
     gaps = report.balance.gaps
+    emptied = report.batches.filter(pl.col("left out") > max_source_loss)
     return Gate(
         "audit",
         (
@@ -216,6 +247,11 @@ def gate(
                   f"{every - kept} of {every} rows left out ({share:.1%})",
                   f"at most {max_left_out:.0%}", "collect",
                   "a source that loses so much is not worth its cost: replace it", report.table),
+            Check("no source loses too much", emptied.is_empty(),
+                  f"{len(emptied)} of {len(report.batches)} batches",
+                  f"none over {max_source_loss:.0%}", "collect",
+                  "look at what was left out of it: report.findings(…); replace it, or restore "
+                  "rows that a rule takes wrongly", emptied),
             Check("no category missing", not missing, f"{missing} missing", "0", "collect",
                   "collect what the gaps ask for", gaps),
             Check("few categories thin", thin <= thin_categories, f"{thin} thin",

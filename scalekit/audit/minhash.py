@@ -184,7 +184,7 @@ def _shared(sets: Shingles, left: Places, right: Places) -> Places:
         one = _gathered(sets, left[start:stop])
         other = _gathered(sets, right[start:stop])
         both = np.concatenate([one, other])
-        both.sort()
+        both.sort(kind="stable")  # two runs in order already: merged, not sorted
         same = both[1:][both[1:] == both[:-1]]  # a set has no shingle twice
         pair = (same >> _U(HASH_BITS)).astype(np.int64)
         found[start:stop] = np.bincount(pair, minlength=stop - start)

@@ -24,7 +24,7 @@ from scalekit.project.stage import Stage
 __all__ = ["Audit"]
 
 AUDITS = "audit/audits.jsonl"
-TABLES = ("items", "marks", "batches", "changes")
+TABLES = ("items", "marks", "batches", "changes", "pairs")
 
 
 class Audit(Stage):
@@ -66,7 +66,10 @@ class Audit(Stage):
             raise FrameError("no audit has run yet: project.audit.run()")
         tables = {n: pl.read_parquet(self._folder / f"audit/{n}.parquet") for n in TABLES}
         shares = pl.read_parquet(self._folder / "audit/balance.parquet")
-        return AuditReport(**tables, balance=Balance(shares, int(shares["items"].sum())))
+        found = Balance(shares, int(shares["items"].sum()))
+        return AuditReport(
+            **tables, balance=found, near_duplicate=self._folder.thresholds.near_duplicate
+        )
 
     def _audit(self) -> AuditReport:
         limits = self._folder.thresholds
@@ -161,6 +164,7 @@ class Audit(Stage):
         return gate(
             self.report(),
             max_left_out=limits.max_left_out,
+            max_source_loss=limits.max_source_loss,
             thin_categories=limits.thin_categories,
             new_batches=fresh,
         )

@@ -20,6 +20,7 @@ class Profile:
     max_quarantined_share: float = 0.05
     near_duplicate: float = 0.7
     max_left_out: float = 0.15
+    max_source_loss: float = 0.5
     thin_categories: int = 0
     thin_below: float = 0.8
     at_least: int = 20
@@ -59,8 +60,8 @@ PROFILES = {
     ),
     "full": Profile(),
     "pretraining": Profile(
-        max_quarantined_share=0.02, max_left_out=0.5, thin_categories=2, at_least=1000,
-        labels_per_item=2, alpha=0.6, worst_value_alpha=0.5, max_tied=0.05,
+        max_quarantined_share=0.02, max_left_out=0.5, max_source_loss=0.8, thin_categories=2,
+        at_least=1000, labels_per_item=2, alpha=0.6, worst_value_alpha=0.5, max_tied=0.05,
     ),
 }  # fmt: skip
 """``light`` for a first try, ``full`` for a release, ``pretraining`` for very large text sets,

@@ -29,12 +29,14 @@ def frame() -> pl.DataFrame:
 def test_an_audit_by_hand() -> None:
     found = audit(frame(), TARGETS)
     # Word 3-grams: i2 has 8 + 1 of them, 8 in common with i0's 8: 8 of 9.
-    assert found.marks.sort("item_id").rows() == [
+    assert found.marks.sort("item_id").drop("batch_id", "kept_batch_id").rows() == [
         ("i1", "exact-duplicate", "says the same as i0", "i0", 1.0),
         ("i2", "near-duplicate", "89% of i0", "i0", 8 / 9),
         ("i3", "junk", "keyboard mashing: most words have not the shape of one", None, None),
         ("i4", "personal-data", "email", None, None),
     ]
+    batches = found.marks.filter(kept_id="i0").select("item_id", "batch_id", "kept_batch_id")
+    assert sorted(batches.rows()) == [("i1", "one", "one"), ("i2", "two", "one")]
     assert found.items["item_id"].to_list() == [f"i{n}" for n in range(6)], "nothing is deleted"
     assert found.kept["item_id"].to_list() == ["i0", "i4", "i5"]
     assert found.items["original"].to_list() == frame()["text"].to_list()
@@ -165,3 +167,28 @@ def test_right_to_left_and_zero_width_characters_are_shown_mended() -> None:
     assert set(found.items["text"]) == {"this is hidden text here"}
     assert found.kept.height == 1
     assert pa.table(found.items.to_arrow()).num_rows == 6
+
+
+def test_copies_at_another_threshold_are_those_of_a_new_audit() -> None:
+    found = audit(frame(), TARGETS)
+    assert found.copies.table.rows() == [("i2", "i0", 8 / 9, "two", "one")]
+    for threshold in (0.5, 0.8, 0.9, 1.0):
+        again = audit(frame(), TARGETS, threshold=threshold)
+        near = again.marks.filter(rule="near-duplicate").select("item_id", "kept_id", "score")
+        assert found.copies.at(threshold).table.drop("batch_id", "kept_batch_id").equals(near)
+    assert found.copies.at(0.9).border().row(0)[:2] == ("stays", 8 / 9)
+    assert "every pair was looked at" in found.copies.to_html()
+    assert found.copies.plot().data[0].y[-1] == 0
+    with pytest.raises(ValueError, match=r"from 0\.5 to 1"):
+        found.copies.at(0.4)
+
+
+def test_a_source_that_loses_too_much_is_an_alarm() -> None:
+    found = audit(frame(), TARGETS)
+    lost = dict(found.batches.select("batch", "left out").iter_rows())
+    assert lost == pytest.approx({"one": 2 / 4, "two": 1 / 2})
+    for limit, passed in ((0.5, True), (0.4, False)):
+        checks = {c.name: c for c in gate(
+            found, max_left_out=1, max_source_loss=limit, thin_categories=9).checks}  # fmt: skip
+        assert checks["no source loses too much"].passed == passed
+        assert checks["no source loses too much"].send_back_to == "collect"

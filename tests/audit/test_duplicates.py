@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalekit.audit import exact_duplicates, near_duplicates
+from scalekit.audit.duplicates import keep_order, resolved, similar_pairs
 from scalekit.frames import TIERS, FrameError
 
 word = st.sampled_from(["a", "b", "c", "É", "d!"])
@@ -35,11 +36,15 @@ def alike(one: str, other: str, n: int) -> float:
     return len(a & b) / len(a | b) if a and b else 0.0
 
 
-def rank(table: pl.DataFrame, item: str) -> tuple[int, int]:
-    """The order in which copies are kept: best source first, then as given."""
+def rank(table: pl.DataFrame, item: str) -> tuple[int, int, str]:
+    """The order in which copies are kept: best source, then more words, then the id."""
     place = table["item_id"].to_list().index(item)
     tier = table["tier"][place] if "tier" in table.columns else ""
-    return (TIERS.index(tier) if tier in TIERS else len(TIERS), place)
+    return (
+        TIERS.index(tier) if tier in TIERS else len(TIERS),
+        -len(table["text"][place].split()),
+        item,
+    )
 
 
 @settings(deadline=None, max_examples=150)
@@ -118,10 +123,39 @@ def test_texts_of_other_meaning_are_no_copies(one: str, other: str) -> None:
 
 
 def test_no_chain_of_small_steps_takes_all() -> None:
-    # Each is 0.75 like its neighbour (words: 3 of 4 shared), the ends only 0.5 (2 of 4).
-    steps = ["a b c", "a b c d", "b c d"]
-    found = near_duplicates(items(steps), threshold=0.7, n=1)
+    # Each is 0.6 like its neighbour (words: 3 of 5 shared), the ends only 1/3 (2 of 6).
+    steps = ["a b c d", "b c d e", "c d e f"]
+    found = near_duplicates(items(steps), threshold=0.6, n=1)
     assert [r[:2] for r in found.rows()] == [("i1", "i0")]
+
+
+def test_of_copies_the_better_source_then_batch_quality_words_and_id_stays() -> None:
+    rows = [
+        ("a", "public-web", "new", 9.0, "one two three four"),
+        ("b", "first-party", "old", 1.0, "one two three"),
+        ("c", "first-party", "old", 2.0, "one two three"),
+        ("d", "first-party", "late", 9.0, "one two three four"),
+        ("f", "first-party", "old", 2.0, "one two three four"),
+        ("e", "first-party", "old", 2.0, "one two three four"),
+    ]
+    table = pl.DataFrame(
+        rows, schema=["item_id", "tier", "batch_id", "quality", "text"], orient="row"
+    )
+    assert keep_order(table)["item_id"].to_list() == ["e", "f", "c", "b", "d", "a"]
+    found = near_duplicates(table, threshold=0.3, n=1)
+    assert set(found["kept_id"]) == {"e"}
+
+
+@settings(deadline=None, max_examples=60)
+@given(texts, st.sampled_from([0.5, 0.6, 0.7, 0.9, 1.0]))
+def test_pairs_kept_once_serve_every_higher_threshold(
+    given_texts: list[str], threshold: float
+) -> None:
+    table = items(given_texts)
+    pairs = similar_pairs(table, lowest=0.5, n=2)
+    assert resolved(table, pairs, threshold).equals(
+        near_duplicates(table, threshold=threshold, n=2)
+    )
 
 
 @pytest.mark.parametrize("find", [exact_duplicates, near_duplicates])
