@@ -1,7 +1,8 @@
 """Collect: the smallest set of sources; no batch without source, date and usage rights."""
 
 from scalekit.collect.provenance import Batch, ProvenanceError, batch_record, rights_problem
-from scalekit.collect.readers import Reading, ReadingError, read_rows
+from scalekit.collect.readers import Reading, read_rows
+from scalekit.collect.rows import ReadingError, stem
 from scalekit.collect.sources import Sources, gate
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "gate",
     "read_rows",
     "rights_problem",
+    "stem",
 ]

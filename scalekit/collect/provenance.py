@@ -39,7 +39,11 @@ class ProvenanceError(ValueError):
 
 
 class Batch(BaseModel):
-    """The record of one batch, kept for good."""
+    """The record of one batch, kept for good.
+
+    Of the rows read, ``rows`` came in and ``quarantined`` were set aside; of these,
+    ``passed_over`` are no text by their nature (images and error pages of a crawl).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,6 +58,7 @@ class Batch(BaseModel):
     file: str = ""
     rows: int
     quarantined: int
+    passed_over: int = 0
     digest: str
 
 
@@ -116,7 +121,9 @@ def _date_problem(text: str) -> str | None:
     return None
 
 
-def batch_record(fields: Mapping[str, Any], *, rows: int, quarantined: int, digest: str) -> Batch:
+def batch_record(
+    fields: Mapping[str, Any], *, rows: int, quarantined: int, digest: str, passed_over: int = 0
+) -> Batch:
     """Return the record of a batch whose provenance is complete.
 
     Raises
@@ -125,4 +132,4 @@ def batch_record(fields: Mapping[str, Any], *, rows: int, quarantined: int, dige
         Naming every field that is missing or wrong.
     """
     said = check_provenance(fields)
-    return Batch(**said, rows=rows, quarantined=quarantined, digest=digest)
+    return Batch(**said, rows=rows, quarantined=quarantined, passed_over=passed_over, digest=digest)

@@ -1,25 +1,26 @@
-"""Rows in: CSV, JSON lines, Parquet and data frames; bad rows are set aside with the reason."""
+"""Rows in: files, data frames and data sets; bad rows are set aside with the reason."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from scalekit.collect.archives import ARCHIVES, archive_rows
+from scalekit.collect.delimited import delimited_rows
+from scalekit.collect.json_records import json_list_rows, json_rows
+from scalekit.collect.rows import ReadingError, Row, content_of, ending, refuse_foreign
 from scalekit.frames import to_polars
 from scalekit.signing import digest
 
-__all__ = ["Reading", "ReadingError", "read_rows"]
+__all__ = ["Reading", "read_rows"]
 
 MAX_CHARS = 100_000
-DELIMITERS = ",;\t|"
 RESERVED = {
     "batch_id", "source", "tier", "kept", "original", "changes", "junk", "personal", "group", "set",
 }  # fmt: skip
@@ -27,26 +28,17 @@ RESERVED = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row as read: its number from 1, its record or why there is none, and its content."""
-
-    number: int
-    record: dict[str, Any] | None
-    problem: str = ""
-    content: str = ""
-
-
-class ReadingError(ValueError):
-    """A file can't be read at all; the message names file, row or column, and what to do."""
-
-
-@dataclass(frozen=True)
 class Reading:
-    """What came in: good rows, rows set aside (``file, row, reason, content``), their digest."""
+    """What came in: good rows, rows set aside (``file, row, reason, content``), their digest.
+
+    ``passed_over`` of the rows set aside were read well and are no text by their nature: images
+    and error pages of a crawl.
+    """
 
     items: pl.DataFrame
     quarantine: pl.DataFrame
     digest: str
+    passed_over: int = 0
 
 
 def read_rows(
@@ -64,7 +56,10 @@ def read_rows(
     Parameters
     ----------
     source
-        A ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` or ``.parquet`` file, or any data frame.
+        A file: ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.json`` (a list of objects, or an
+        export of Label Studio or Argilla), each also packed as ``.gz`` or ``.zst``; ``.parquet``;
+        a crawl's ``.warc``, ``.wet``, ``.warc.gz``, ``.wet.gz`` (which gives ``text``, ``url``,
+        ``fetched``). Or any data frame, or one split of Hugging Face ``datasets``.
     batch_id
         Names the items that bring no id of their own: ``<batch_id>-00001``.
     text, item_id, category
@@ -86,8 +81,9 @@ def read_rows(
     rows = list(_rows(source, path, encoding))
     if not rows:
         raise ReadingError(f"{name}: there are no rows in it")
-    bad = [_aside(name, row.number, row.problem, row.content) for row in rows if row.problem]
-    _refuse_if_most(name, bad, len(rows))
+    bad = [_aside(name, r.number, r.problem, r.content) for r in rows if r.problem]
+    over = [r.number for r in rows if r.passed_over]
+    _refuse_if_most(name, bad, over, len(rows))
     columns = list(dict.fromkeys(c for row in rows if row.record is not None for c in row.record))
     asked = {"text": text, "item_id": item_id, "category": category}
     _need_columns(name, columns, asked)
@@ -103,27 +99,32 @@ def read_rows(
             bad.append(_aside(name, row.number, why, str(row.record)))
         else:
             good.append(item)
-    _refuse_if_most(name, bad, len(rows))
+    _refuse_if_most(name, bad, over, len(rows))
     bad.sort(key=lambda b: b["row"])
     schema = dict.fromkeys(("reason", "content"), pl.String)
     quarantine = pl.DataFrame(bad, schema={"file": pl.String, "row": pl.Int64, **schema})
     content = digest([[i["item_id"], i["text"], i.get("category")] for i in good])
     shown = list(dict.fromkeys(c for item in good for c in item))
     items = pl.DataFrame(good, schema=dict.fromkeys(shown, pl.String))
-    return Reading(items, quarantine, content)
+    return Reading(items, quarantine, content, len(over))
 
 
 def _aside(name: str, number: int, why: str, content: str) -> dict[str, Any]:
     return {"file": name, "row": number, "reason": why, "content": _sound(content[:200])}
 
 
-def _refuse_if_most(name: str, bad: list[dict[str, Any]], rows: int) -> None:
-    if len(bad) * 2 <= rows:
+def _refuse_if_most(name: str, bad: list[dict[str, Any]], over: list[int], rows: int) -> None:
+    if len(over) == rows:
+        raise ReadingError(
+            f"{name}: none of its {rows} records is text. First: row {bad[0]['row']}: "
+            f"{bad[0]['reason']}. Nothing was stored"
+        )
+    if (len(bad) - len(over)) * 2 <= rows - len(over):
         return
-    first = min(bad, key=lambda b: b["row"])
+    first = min((b for b in bad if b["row"] not in set(over)), key=lambda b: b["row"])
     raise ReadingError(
-        f"{name}: {len(bad)} of {rows} rows can't be read, so the file is probably not what it "
-        f"seems. First: row {first['row']}: {first['reason']}. Nothing was stored"
+        f"{name}: {len(bad) - len(over)} of {rows} rows can't be read, so the file is probably not "
+        f"what it seems. First: row {first['row']}: {first['reason']}. Nothing was stored"
     )
 
 
@@ -189,111 +190,64 @@ def _repeated(item: dict[str, Any], number: int, seen: dict[str, int]) -> str:
 
 def _rows(source: Any, path: Path | None, encoding: str) -> Iterator[Row]:
     if path is None:
-        yield from (Row(i, row) for i, row in enumerate(to_polars(source).to_dicts(), 1))
-        return
+        return (Row(i, row) for i, row in enumerate(_records(source), 1))
+    if path.is_dir():
+        raise ReadingError(f"{path}: there is no such file, it is a folder; name one file of it")
     if not path.is_file():
         raise ReadingError(f"{path}: there is no such file")
-    kind = path.suffix.lower()
+    kind = ending(path)
     if kind == ".parquet":
-        try:
-            frame = pl.read_parquet(path)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise ReadingError(f"{path.name}: not readable as Parquet ({error})") from error
-        yield from (Row(i, row) for i, row in enumerate(frame.to_dicts(), 1))
-    elif kind in (".jsonl", ".ndjson"):
-        yield from _json_rows(_decoded(path, encoding))
-    elif kind in (".csv", ".tsv"):
-        yield from _csv_rows(path.name, _decoded(path, encoding))
-    else:
-        raise ReadingError(
-            f"{path.name}: {kind or 'a file without ending'} is not read; CSV, TSV, JSON lines "
-            "(.jsonl) and Parquet are, and any data frame"
-        )
+        return (Row(i, row) for i, row in enumerate(_parquet(path).to_dicts(), 1))
+    if kind in ARCHIVES:
+        return archive_rows(path)
+    if kind in (".jsonl", ".ndjson"):
+        return json_rows(content_of(path, encoding))
+    if kind == ".json":
+        return json_list_rows(path.name, content_of(path, encoding))
+    if kind in (".csv", ".tsv"):
+        return delimited_rows(path.name, content_of(path, encoding))
+    raise ReadingError(
+        f"{path.name}: {kind or 'a file without ending'} is not read; CSV, TSV, JSON lines "
+        "(.jsonl), JSON, Parquet, WARC and WET are, and any data frame"
+    )
 
 
-def _decoded(path: Path, encoding: str) -> str:
-    raw = path.read_bytes()
+def _parquet(path: Path) -> pl.DataFrame:
+    with path.open("rb") as stream:
+        refuse_foreign(path.name, stream.read(200))
     try:
-        return raw.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
-    except LookupError:
-        raise ReadingError(f"{path.name}: {encoding!r} is not an encoding") from None
-    except UnicodeDecodeError as error:
-        from charset_normalizer import from_bytes
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ReadingError(f"{path.name}: not readable as Parquet ({error})") from error
 
-        guess = from_bytes(raw[:200_000]).best()
-        hint = (
-            f"; it looks like {guess.encoding}: pass encoding={guess.encoding!r}" if guess else ""
-        )
-        line = raw.count(b"\n", 0, error.start) + 1
+
+def _records(source: Any) -> Iterator[dict[str, Any]]:
+    """Return the rows of a data frame or of a split of Hugging Face ``datasets``."""
+    if _is_dataset(source):
+        return _dataset(source)
+    if isinstance(source, Mapping) and source and all(map(_is_dataset, source.values())):
+        splits = ", ".join(map(repr, source))
         raise ReadingError(
-            f"{path.name}, line {line}: byte {raw[error.start]:#04x} is not {encoding}{hint}. "
-            "Nothing was stored"
-        ) from error
+            f"this data set has the splits {splits}; add each as a batch of its own: pass "
+            f"data[{next(iter(source))!r}]. Nothing was stored"
+        )
+    return iter(to_polars(source).to_dicts())
 
 
-def _json_rows(content: str) -> Iterator[Row]:
-    for number, line in enumerate(content.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            yield Row(number, None, f"not JSON: {error}", line)
-            continue
-        if isinstance(record, dict):
-            yield Row(number, record)
-        else:
-            yield Row(number, None, "a JSON object is needed", line)
+def _is_dataset(source: Any) -> bool:
+    # Told by its shape, so that `datasets` need not be installed; of data frames, none has both.
+    return hasattr(source, "features") and hasattr(source, "column_names")
 
 
-def _csv_rows(name: str, content: str) -> Iterator[Row]:
-    first = content.split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=first.count)
-    before = csv.field_size_limit(len(content) + 1)
-    try:
-        yield from _csv_records(name, content, delimiter)
-    finally:
-        csv.field_size_limit(before)
+def _dataset(source: Any) -> Iterator[dict[str, Any]]:
+    # A class label is stored as its number (-1 for none); what a person reads is its name.
+    features = source.features or {}
+    named = {c: f.int2str for c, f in features.items() if hasattr(f, "int2str")}
+    rows = source.to_polars().to_dicts() if hasattr(source, "to_polars") else source
+    for row in rows:
+        labels = {c: _label(row.get(c), name) for c, name in named.items()}
+        yield {**row, **labels}
 
 
-def _csv_records(name: str, content: str, delimiter: str) -> Iterator[Row]:
-    # Strict: a stray quote is an error of its row, not a text that was changed unsaid.
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
-    lines = content.count("\n") + 1
-    header: list[str] | None = None
-    number = 0
-    while True:
-        start = reader.line_num
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            if header is None or reader.line_num >= lines > start + 1:
-                raise ReadingError(
-                    f"{name}, row {number + 1}: {error}. A quote opened at line {start + 1} is "
-                    "probably never closed; mend the file"
-                ) from error
-            number += 1
-            yield Row(number, None, f"its quotes do not pair ({error})", "")
-            continue
-        if cells is None:
-            return
-        if header is None:
-            header = [h.strip() for h in cells]
-            if len(set(header)) != len(header):
-                raise ReadingError(
-                    f"{name}, row 1: two columns have the same name: {', '.join(header)}"
-                )
-        elif cells:
-            number += 1
-            yield _csv_row(number, cells, header, delimiter)
-
-
-def _csv_row(number: int, cells: list[str], header: list[str], delimiter: str) -> Row:
-    if len(cells) == len(header):
-        return Row(number, dict(zip(header, cells, strict=True)))
-    reason = f"{len(cells)} columns where the header has {len(header)}"
-    whole = delimiter.join(cells)
-    other = max((d for d in DELIMITERS if d != delimiter), key=whole.count)
-    if len(cells) == 1 and other in cells[0]:
-        reason += f"; the row is split by {other!r}, the file by {delimiter!r}"
-    return Row(number, None, reason, whole)
+def _label(value: Any, name: Any) -> Any:
+    return name(value) if isinstance(value, int) and value >= 0 else None

@@ -53,7 +53,7 @@ class Sources(View):
 def gate(batches: Sequence[Batch], *, max_quarantined_share: float) -> Gate:
     """Return the gate of Collect, over the batches in use (not the retired ones)."""
     rows = sum(b.rows for b in batches)
-    aside = sum(b.quarantined for b in batches)
+    aside = sum(b.quarantined - b.passed_over for b in batches)
     share = aside / (rows + aside) if rows else 0.0
     top = TIERS.index(min((b.tier for b in batches), key=TIERS.index)) if batches else len(TIERS)
     made = sum(b.rows for b in batches if b.tier == "synthetic")

@@ -14,6 +14,7 @@ from scalekit.collect import (
     batch_record,
     gate,
     read_rows,
+    stem,
 )
 from scalekit.frames import write_parquet
 from scalekit.gates import Gate
@@ -56,7 +57,8 @@ class Collect(Stage):
         Parameters
         ----------
         data
-            CSV, JSON lines or Parquet file, or any data frame.
+            A file (CSV, JSON lines, JSON, Parquet, WARC, WET, exports of Label Studio and
+            Argilla), any data frame, or a split of Hugging Face ``datasets``.
         source, tier, rights, collected, collector
             Where it comes from; first-party, licensed, public-web or synthetic; SPDX expression or
             LicenseRef-…; date YYYY-MM-DD; who (default: the user).
@@ -78,7 +80,7 @@ class Collect(Stage):
         """
         self.require_before()
         path = Path(data) if isinstance(data, str | Path) else None
-        name = batch_id or (path.stem.lower() if path else "")
+        name = batch_id or (stem(path) if path else "")
         fields = {
             "batch_id": name,
             "source": source,
@@ -98,6 +100,7 @@ class Collect(Stage):
             fields,
             rows=len(reading.items),
             quarantined=len(reading.quarantine),
+            passed_over=reading.passed_over,
             digest=reading.digest,
         )
         known = self._known().get(name)

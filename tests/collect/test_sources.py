@@ -39,6 +39,12 @@ def test_the_share_of_rows_set_aside_counts_all_rows_read(aside: int, opens: boo
     assert (failed(batch("a", rows=95, aside=aside)) == []) == opens
 
 
+def test_what_a_crawl_passes_over_does_not_close_the_gate() -> None:
+    crawl = batch("a", rows=95, aside=300)
+    assert failed(crawl.model_copy(update={"passed_over": 295})) == []
+    assert failed(crawl.model_copy(update={"passed_over": 294})) != []
+
+
 def test_the_best_source_stands_first() -> None:
     tiers = ["synthetic", "public-web", "licensed", "first-party"]
     shown = Sources(

@@ -82,7 +82,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     [
         ("x.xlsx", b"PK\x03\x04", "'.xlsx'|.xlsx is not read; CSV"),
         ("x", b"text\n", "a file without ending is not read"),
-        ("x.json", b"[]", ".json is not read"),
+        ("x.json", b"[]", "x.json: there are no rows"),
         ("x.parquet", b"not parquet", "x.parquet: not readable as Parquet"),
         ("x.parquet", b"", "x.parquet: not readable as Parquet"),
         ("x.csv", b"\x00" * 64, "x.csv"),
