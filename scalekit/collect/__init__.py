@@ -1,19 +1,29 @@
 """Collect: the smallest set of sources; no batch without source, date and usage rights."""
 
-from scalekit.collect.provenance import Batch, ProvenanceError, batch_record, rights_problem
+from scalekit.collect.evidence import evidence_of, still_whole
+from scalekit.collect.provenance import (
+    Batch,
+    Evidence,
+    ProvenanceError,
+    batch_record,
+    rights_problem,
+)
 from scalekit.collect.readers import Reading, read_rows
 from scalekit.collect.rows import ReadingError, stem
-from scalekit.collect.sources import Sources, gate
+from scalekit.collect.sources import SourceTable, gate
 
 __all__ = [
     "Batch",
+    "Evidence",
     "ProvenanceError",
     "Reading",
     "ReadingError",
-    "Sources",
+    "SourceTable",
     "batch_record",
+    "evidence_of",
     "gate",
     "read_rows",
     "rights_problem",
     "stem",
+    "still_whole",
 ]

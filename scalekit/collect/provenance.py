@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from scalekit.frames import TIERS
 
-__all__ = ["Batch", "ProvenanceError", "batch_record", "rights_problem"]
+__all__ = ["Batch", "Evidence", "ProvenanceError", "batch_record", "rights_problem"]
 
 _LICENSE_REF = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -38,6 +38,20 @@ class ProvenanceError(ValueError):
     """A batch was refused; the message names the field, what stood there and what is needed."""
 
 
+class Evidence(BaseModel):
+    """One file, by its SHA-256 in hex; ``kept`` is the copy's path in the project, if there is one.
+
+    Whoever has the file itself can show with ``sha256sum`` that it is the one recorded.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    size: int
+    sha256: str
+    kept: str = ""
+
+
 class Batch(BaseModel):
     """The record of one batch, kept for good.
 
@@ -56,6 +70,7 @@ class Batch(BaseModel):
     gap: str = ""
     generator: str = ""
     file: str = ""
+    evidence: Evidence | None = None
     rows: int
     quarantined: int
     passed_over: int = 0
@@ -122,7 +137,13 @@ def _date_problem(text: str) -> str | None:
 
 
 def batch_record(
-    fields: Mapping[str, Any], *, rows: int, quarantined: int, digest: str, passed_over: int = 0
+    fields: Mapping[str, Any],
+    *,
+    rows: int,
+    quarantined: int,
+    digest: str,
+    passed_over: int = 0,
+    evidence: Evidence | None = None,
 ) -> Batch:
     """Return the record of a batch whose provenance is complete.
 
@@ -132,4 +153,11 @@ def batch_record(
         Naming every field that is missing or wrong.
     """
     said = check_provenance(fields)
-    return Batch(**said, rows=rows, quarantined=quarantined, passed_over=passed_over, digest=digest)
+    return Batch(
+        **said,
+        rows=rows,
+        quarantined=quarantined,
+        passed_over=passed_over,
+        evidence=evidence,
+        digest=digest,
+    )

@@ -2,52 +2,117 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from scalekit.collect.provenance import Batch
-from scalekit.display import View, block, note, table
+from scalekit.display import View, block, counted, note, table
 from scalekit.frames import TIERS
 from scalekit.gates import Check, Gate
 
-__all__ = ["Sources", "gate"]
+__all__ = ["SourceTable", "gate"]
+
+_PARTICULAR = re.compile(r"'[^']*'|\d[\d,.]*")
+
+
+WHY = {
+    "first-party": "our own: how it came about is known",
+    "licensed": "a named owner answers for it by contract",
+    "public-web": "anyone may have written it; known by its address only",
+    "synthetic": "made, not observed: it only fills a named gap",
+}
+"""Why a tier has its rank: of two copies of a text, the one of the better rank stays."""
 
 
 @dataclass(frozen=True)
-class Sources(View):
-    """The batches of a project, the most trusted sources first."""
+class SourceTable(View):
+    """The batches of a project, the most trusted sources first.
+
+    ``quarantine``: the rows set aside (``batch, file, row, reason, content``). ``altered``: the
+    batches whose kept evidence is no longer the file that was recorded.
+    """
 
     batches: tuple[Batch, ...]
     retired: dict[str, str]
     quarantine: pl.DataFrame
+    altered: frozenset[str] = frozenset()
 
     @property
     def table(self) -> pl.DataFrame:
-        """One row for each batch: where from, by what right, how much."""
+        """One row for each batch: rank, where from, by what right, who, how much, evidence."""
         ranked = sorted(self.batches, key=lambda b: (TIERS.index(b.tier), b.batch_id))
         rows = [
             {
+                "rank": TIERS.index(b.tier) + 1,
                 "batch": b.batch_id,
                 "tier": b.tier,
                 "source": b.source,
                 "rights": b.rights,
                 "collected": b.collected,
+                "collector": b.collector,
                 "rows": b.rows,
                 "set aside": b.quarantined,
+                "evidence": self._evidence(b),
                 "retired because": self.retired.get(b.batch_id, ""),
             }
             for b in ranked
         ]
         return pl.DataFrame(rows)
 
+    @property
+    def tiers(self) -> pl.DataFrame:
+        """One row for each tier in use: its rank, why, batches, rows and share of all rows."""
+        used = [b for b in self.batches if b.batch_id not in self.retired]
+        every = sum(b.rows for b in used)
+        rows = []
+        for rank, tier in enumerate(TIERS, 1):
+            own = [b.rows for b in used if b.tier == tier]
+            if own:
+                share = f"{sum(own) / every:.0%}" if every else "–"
+                rows.append({"rank": rank, "tier": tier, "why": WHY[tier], "batches": len(own),
+                             "rows": sum(own), "share": share})  # fmt: skip
+        return pl.DataFrame(rows)
+
+    @property
+    def reasons(self) -> pl.DataFrame:
+        """Rows set aside, counted by batch and kind of reason, with the first of each."""
+        if self.quarantine.is_empty():
+            return pl.DataFrame()
+        kind = pl.col("reason").str.replace_all(_PARTICULAR.pattern, "…").alias("kind")
+        first = [pl.first(c).alias(f"first {c}") for c in ("file", "row", "reason", "content")]
+        counted_by = self.quarantine.group_by("batch", kind, maintain_order=True)
+        found = counted_by.agg(pl.len().cast(pl.Int64).alias("rows"), *first).drop("kind")
+        return found.sort("rows", descending=True, maintain_order=True)
+
+    def _evidence(self, batch: Batch) -> str:
+        if batch.evidence is None:
+            return ""
+        kept = "copy kept" if batch.evidence.kept else "too large to keep"
+        if batch.batch_id in self.altered:
+            kept = "✘ the copy is missing or was changed"
+        found = batch.evidence
+        return f"{found.file} ({found.size:,} bytes, {kept}, sha256 {found.sha256[:12]}…)"
+
     def to_html(self) -> str:
-        """Show the batches and the rows that were set aside."""
+        """Show the batches, the tiers with their share, and the rows set aside by reason."""
         if not self.batches:
             return block("Sources", note("No batch yet: project.collect.add(…) brings one in."))
-        aside = note(f"{len(self.quarantine)} rows set aside:") if len(self.quarantine) else ""
-        return block("Sources", table(self.table), aside, table(self.quarantine, limit=8))
+        shown = self.table
+        empty = [c for c in ("evidence", "retired because") if not any(shown[c])]
+        aside = len(self.quarantine)
+        used = len(self.batches) - len(self.retired)
+        return block(
+            "Sources",
+            f"{used} {'batch' if used == 1 else 'batches'} in use",
+            table(shown.drop(empty)),
+            note("Rank, and why; shares of the rows in use:") if len(self.tiers) else "",
+            table(self.tiers),
+            note(f"{counted(aside, 'row')} set aside:") if aside else "",
+            table(self.reasons, limit=12),
+        )
 
 
 def gate(batches: Sequence[Batch], *, max_quarantined_share: float) -> Gate:

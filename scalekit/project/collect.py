@@ -10,13 +10,15 @@ import polars as pl
 from scalekit.collect import (
     Batch,
     ProvenanceError,
-    Sources,
+    SourceTable,
     batch_record,
+    evidence_of,
     gate,
     read_rows,
     stem,
+    still_whole,
 )
-from scalekit.frames import write_parquet
+from scalekit.frames import write_atomically, write_parquet
 from scalekit.gates import Gate
 from scalekit.project.folder import who
 from scalekit.project.stage import Stage
@@ -48,6 +50,7 @@ class Collect(Stage):
         item_id: str | None = None,
         category: str | None = None,
         encoding: str = "utf-8",
+        evidence: str | Path | None = None,
     ) -> Batch:
         """Read a file or data frame and store it as a batch; bad rows are set aside with reasons.
 
@@ -68,6 +71,10 @@ class Collect(Stage):
             For synthetic text: the category it was made for, and what made it.
         text, item_id, category, encoding
             Which columns hold what, and the encoding, as in :func:`scalekit.collect.read_rows`.
+        evidence
+            A file that shows how the batch came about: the log of a crawl or an export, a
+            contract; not the texts themselves. Its SHA-256 is recorded and, up to 10 MB, a copy
+            kept in the project.
 
         Raises
         ------
@@ -94,6 +101,7 @@ class Collect(Stage):
         }
         batch_record(fields, rows=0, quarantined=0, digest="")  # refuse before reading
         self._check_gap(fields)
+        shown = evidence_of(evidence, name) if evidence is not None else None
         columns = {"text": text, "item_id": item_id, "category": category, "encoding": encoding}
         reading = read_rows(data, batch_id=name, **columns)  # type: ignore[arg-type]
         batch = batch_record(
@@ -101,6 +109,7 @@ class Collect(Stage):
             rows=len(reading.items),
             quarantined=len(reading.quarantine),
             passed_over=reading.passed_over,
+            evidence=shown,
             digest=reading.digest,
         )
         known = self._known().get(name)
@@ -112,6 +121,8 @@ class Collect(Stage):
         items = reading.items.with_columns(
             c.alias(n) for c, n in zip(origin, ("batch_id", "source", "tier"), strict=True)
         )
+        if shown and shown.kept:
+            write_atomically(self._folder / shown.kept, Path(str(evidence)).read_bytes())
         write_parquet(items, self._folder / f"collect/{name}.parquet")
         write_parquet(reading.quarantine, self._folder / f"collect/{name}.quarantine.parquet")
         # The record last: a batch without it does not exist.
@@ -127,7 +138,9 @@ class Collect(Stage):
             )
         if known.digest != batch.digest:
             raise ProvenanceError(f"batch_id: there is another batch {name!r} already; rename one")
-        fields = ("source", "tier", "rights", "collected", "gap", "generator")
+        fields = ["source", "tier", "rights", "collected", "gap", "generator"]
+        if batch.evidence:
+            fields.append("evidence")
         other = [f for f in fields if getattr(known, f) != getattr(batch, f)]
         if other:
             said = "; ".join(
@@ -171,12 +184,19 @@ class Collect(Stage):
         if batch_id not in self._retired():
             self._folder.append(BATCHES, "retired", {"batch_id": batch_id, "because": why})
 
-    def sources(self) -> Sources:
+    def sources(self) -> SourceTable:
         """Return all batches with their provenance, and the rows set aside."""
         known = self._known()
-        aside = [pl.read_parquet(self._folder / f"collect/{b}.quarantine.parquet") for b in known]
+        aside = [
+            pl.read_parquet(self._folder / f"collect/{b}.quarantine.parquet").select(
+                pl.lit(b).alias("batch"), pl.all()
+            )
+            for b in known
+        ]
         quarantine = pl.concat(aside) if aside else pl.DataFrame()
-        return Sources(tuple(known.values()), self._retired(), quarantine)
+        proven = {n: b.evidence for n, b in known.items() if b.evidence}
+        altered = {n for n, e in proven.items() if not still_whole(e, self._folder.root)}
+        return SourceTable(tuple(known.values()), self._retired(), quarantine, frozenset(altered))
 
     def parts(self) -> list[Path]:
         """Return the Parquet files of the batches in use, in the order of their arrival."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from scalekit.collect import Batch, Sources, gate
+from scalekit.collect import Batch, SourceTable, gate
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 
@@ -47,7 +47,7 @@ def test_what_a_crawl_passes_over_does_not_close_the_gate() -> None:
 
 def test_the_best_source_stands_first() -> None:
     tiers = ["synthetic", "public-web", "licensed", "first-party"]
-    shown = Sources(
+    shown = SourceTable(
         tuple(batch(f"b{i}", t) for i, t in enumerate(tiers)), {"b1": "stale"}, pl.DataFrame()
     )
     assert shown.table["tier"].to_list() == tiers[::-1]
@@ -55,12 +55,40 @@ def test_the_best_source_stands_first() -> None:
 
 
 def test_no_batch_yet_says_what_to_do() -> None:
-    assert "project.collect.add" in Sources((), {}, pl.DataFrame()).to_html()
+    assert "project.collect.add" in SourceTable((), {}, pl.DataFrame()).to_html()
 
 
 def test_the_view_escapes_sources_reasons_and_rows_set_aside() -> None:
-    aside = pl.DataFrame({"file": [EVIL], "row": [1], "reason": [EVIL], "content": [EVIL]})
-    html = Sources((batch("a", source=EVIL),), {"a": EVIL}, aside).to_html()
+    said = {"file": [EVIL], "row": [1], "reason": [EVIL], "content": [EVIL]}
+    aside = pl.DataFrame({"batch": ["a"], **said})
+    html = SourceTable((batch("a", source=EVIL),), {"a": EVIL}, aside).to_html()
     assert "<script" not in html
     assert "<img" not in html
     assert html.count("&lt;script&gt;") == 5
+
+
+def test_rows_set_aside_are_counted_by_batch_and_kind_of_reason() -> None:
+    rows = [
+        ("a", "x.csv", 3, "3 columns where the header has 2", ""),
+        ("a", "x.csv", 7, "4 columns where the header has 2", ""),
+        ("a", "x.csv", 9, "item_id '7' stands in row 1 already", ""),
+        ("b", "y.csv", 1, "5 columns where the header has 2", ""),
+    ]
+    aside = pl.DataFrame(rows, ["batch", "file", "row", "reason", "content"], orient="row")
+    shown = SourceTable((batch("a"), batch("b")), {}, aside).reasons
+    assert shown.select("batch", "rows", "first row").rows() == [
+        ("a", 2, 3),
+        ("a", 1, 9),
+        ("b", 1, 1),
+    ]
+    assert shown["first reason"][0] == "3 columns where the header has 2"
+
+
+def test_each_tier_says_why_it_has_its_rank_and_its_share_of_the_rows_in_use() -> None:
+    batches = (batch("a", rows=30), batch("b", "public-web", rows=60), batch("c", rows=10),
+               batch("d", "licensed", rows=900))  # fmt: skip
+    shown = SourceTable(batches, {"d": "contract ended"}, pl.DataFrame()).tiers
+    assert shown.select("rank", "tier", "batches", "rows", "share").rows() == [
+        (1, "first-party", 2, 40, "40%"), (3, "public-web", 1, 60, "60%"),
+    ]  # fmt: skip
+    assert "anyone may have written it" in shown["why"][1]
