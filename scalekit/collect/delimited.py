@@ -34,7 +34,8 @@ def delimited_rows(name: str, content: str) -> Iterator[Row]:
 def _csv_records(name: str, content: str, delimiter: str) -> Iterator[Row]:
     # Strict: a stray quote is an error of its row, not a text that was changed unsaid.
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
-    lines = max(content.count("\n"), content.count("\r")) + 1  # old Macs ended lines with CR
+    whole = content.rstrip("\r\n")
+    lines = max(whole.count("\n"), whole.count("\r")) + 1  # old Macs ended lines with CR
     header: list[str] | None = None
     number = 0
     while True:

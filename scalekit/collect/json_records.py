@@ -20,8 +20,18 @@ LISTS = ("records", "data", "rows", "items")
 """Under these names an object may hold the list of its records."""
 
 
-def json_rows(content: str) -> Iterator[Row]:
-    """Yield the rows of JSON lines; what is no object is told by line."""
+def json_rows(name: str, content: str) -> Iterator[Row]:
+    """Yield the rows of JSON lines; what is no object is told by line.
+
+    Raises
+    ------
+    ReadingError
+        When the file is one JSON list.
+    """
+    if content.lstrip().startswith("[") and _is_list(content):
+        raise ReadingError(
+            f"{name}: this is a list, not one object a line; name it .json. Nothing was stored"
+        )
     end = "\n" if "\n" in content else "\r"
     for number, line in enumerate(content.split(end), 1):
         if not line.strip():
@@ -58,6 +68,13 @@ def json_list_rows(name: str, content: str) -> Iterator[Row]:
             "line as .jsonl, or a list"
         )
     yield from (_row(number, record) for number, record in enumerate(records, 1))
+
+
+def _is_list(content: str) -> bool:
+    try:
+        return isinstance(json.loads(content), list) and "{" in content
+    except (ValueError, RecursionError):
+        return False
 
 
 def _lines(content: str) -> bool:

@@ -201,7 +201,7 @@ def _rows(source: Any, path: Path | None, encoding: str) -> Iterator[Row]:
     if kind in ARCHIVES:
         return archive_rows(path)
     if kind in (".jsonl", ".ndjson"):
-        return json_rows(content_of(path, encoding))
+        return json_rows(path.name, content_of(path, encoding))
     if kind == ".json":
         return json_list_rows(path.name, content_of(path, encoding))
     if kind in (".csv", ".tsv"):

@@ -80,7 +80,14 @@ def content_of(path: Path, encoding: str) -> str:
             "Fetch it again; nothing was stored"
         ) from error
     refuse_foreign(path.name, raw[:200])
-    return _decoded(path.name, raw, encoding)
+    content = _decoded(path.name, raw, encoding)
+    if content.count("\x00") * 4 > len(content):
+        raise ReadingError(
+            f"{path.name}: {content.count(chr(0)):,} of its {len(content):,} characters are null "
+            "bytes: it is UTF-16 without a byte-order mark (pass encoding='utf-16-le'), or was "
+            "never written whole. Nothing was stored"
+        )
+    return content
 
 
 def _unpacked(path: Path) -> bytes:
