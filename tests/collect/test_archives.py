@@ -244,17 +244,18 @@ def test_a_text_that_does_not_have_its_digest_any_more_is_set_aside(tmp_path: Pa
     assert texts(got) == [f"Page {i} of the crawl" for i in (0, 1, 3)]
 
 
-@pytest.mark.parametrize(
-    ("raw", "said"),
-    [
-        (b"", "there are no rows"),
-        (b"no archive", "no WARC archive"),
-        (b"<html>404</html>", "HTML page"),
-        (gzip.compress(b"no archive"), "x.warc"),
-        (Archive().raw, "there are no rows"),
-    ],
-)
-def test_what_is_no_archive_is_refused(tmp_path: Path, raw: bytes, said: str) -> None:
+NO_ARCHIVES = {
+    "empty": (b"", "there are no rows"),
+    "a text": (b"no archive", "no WARC archive"),
+    "a page": (b"<html>404</html>", "HTML page"),
+    "a packed text": (gzip.compress(b"no archive"), "x.warc"),
+    "no page in it": (Archive().raw, "there are no rows"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_ARCHIVES)
+def test_what_is_no_archive_is_refused(tmp_path: Path, kind: str) -> None:
+    raw, said = NO_ARCHIVES[kind]
     with pytest.raises(ReadingError, match=r"x\.warc") as caught:
         read(tmp_path, raw)
     assert said in str(caught.value)
