@@ -1,5 +1,7 @@
 """Collect: the smallest set of sources; no batch without source, date and usage rights."""
 
+from scalekit.collect.croissant import Croissant, croissant, flat
+from scalekit.collect.data_card import DataCard, data_card, limits
 from scalekit.collect.evidence import evidence_of, still_whole
 from scalekit.collect.provenance import (
     Batch,
@@ -14,14 +16,20 @@ from scalekit.collect.sources import SourceTable, gate
 
 __all__ = [
     "Batch",
+    "Croissant",
+    "DataCard",
     "Evidence",
     "ProvenanceError",
     "Reading",
     "ReadingError",
     "SourceTable",
     "batch_record",
+    "croissant",
+    "data_card",
     "evidence_of",
+    "flat",
     "gate",
+    "limits",
     "read_rows",
     "rights_problem",
     "stem",

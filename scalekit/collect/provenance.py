@@ -99,6 +99,14 @@ def rights_problem(rights: str) -> str | None:
     return None if parsed is not None else f"{rights!r} is no SPDX licence; {OWN_TERMS}"
 
 
+def listed_licence(rights: str) -> str | None:
+    """Return the SPDX identifier of *rights* as the list spells it, where it is a single one."""
+    if _LICENSE_REF.search(rights) or rights_problem(rights):
+        return None
+    key: str | None = getattr(_licensing().parse(rights), "key", None)
+    return key if key and " " not in key else None
+
+
 def check_provenance(fields: Mapping[str, Any]) -> dict[str, str]:
     """Return the cleaned provenance fields.
 

@@ -55,6 +55,7 @@ class SourceTable(View):
                 "collector": b.collector,
                 "rows": b.rows,
                 "set aside": b.quarantined,
+                "of these no text": b.passed_over,
                 "evidence": self._evidence(b),
                 "retired because": self.retired.get(b.batch_id, ""),
             }
@@ -101,7 +102,8 @@ class SourceTable(View):
         if not self.batches:
             return block("Sources", note("No batch yet: project.collect.add(…) brings one in."))
         shown = self.table
-        empty = [c for c in ("evidence", "retired because") if not any(shown[c])]
+        optional = ("of these no text", "evidence", "retired because")
+        empty = [c for c in optional if not any(shown[c])]
         aside = len(self.quarantine)
         used = len(self.batches) - len(self.retired)
         return block(
@@ -110,7 +112,7 @@ class SourceTable(View):
             table(shown.drop(empty)),
             note("Rank, and why; shares of the rows in use:") if len(self.tiers) else "",
             table(self.tiers),
-            note(f"{counted(aside, 'row')} set aside:") if aside else "",
+            note(f"{counted(aside, 'row')} set aside, all in .quarantine:") if aside else "",
             table(self.reasons, limit=12),
         )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +12,26 @@ import polars as pl
 
 from scalekit.collect import (
     Batch,
+    Croissant,
+    DataCard,
     ProvenanceError,
     SourceTable,
     batch_record,
+    croissant,
+    data_card,
     evidence_of,
+    flat,
     gate,
+    limits,
     read_rows,
     stem,
     still_whole,
 )
-from scalekit.frames import write_atomically, write_parquet
+from scalekit.frames import require, to_polars, write_atomically, write_parquet
 from scalekit.gates import Gate
 from scalekit.project.folder import who
 from scalekit.project.stage import Stage
+from scalekit.signing import digest_file
 
 __all__ = ["Collect"]
 
@@ -197,6 +207,102 @@ class Collect(Stage):
         proven = {n: b.evidence for n, b in known.items() if b.evidence}
         altered = {n for n, e in proven.items() if not still_whole(e, self._folder.root)}
         return SourceTable(tuple(known.values()), self._retired(), quarantine, frozenset(altered))
+
+    def card(self, path: str | Path | None = None) -> DataCard:
+        """Return the data card of what is in use; written to *path* as Markdown if one is given.
+
+        Raises
+        ------
+        ProvenanceError
+            When there is no batch in use.
+        """
+        spec = self._project.specify.spec
+        text = data_card(
+            self._used(),
+            self.items(),
+            name=self._folder.name,
+            purpose=spec.behaviour,
+            targets=spec.shares,
+            setting=spec.setting,
+            assumptions=spec.assumptions,
+        )
+        if path is not None:
+            write_atomically(Path(path), text)
+        return DataCard(text, Path(path) if path is not None else None)
+
+    def croissant(
+        self,
+        path: str | Path,
+        *,
+        items: Any = None,
+        version: str = "1.0.0",
+        url: str = "",
+        creator: str | None = None,
+        responsible: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Croissant:
+        """Write the items as ``items.parquet`` and, beside it, their Croissant 1.1 description.
+
+        Parameters
+        ----------
+        path
+            The JSON file, or a folder for ``croissant.json``.
+        items
+            Any data frame of items with ``item_id`` and ``batch_id``; by default the items in use
+            as collected, which nobody has audited.
+        version, url
+            MAJOR.MINOR.PATCH of the data; the data set's page, if there is one.
+        creator
+            Who made the data set (default: the user).
+        responsible
+            Fields of Croissant RAI by name, such as ``dataBiases``, beside or in place of what the
+            project knows.
+
+        Raises
+        ------
+        ProvenanceError
+            When there is no batch in use, or the items name other batches.
+        FrameError
+            When the items lack a column.
+        """
+        used, spec = self._used(), self._project.specify.spec
+        table = flat(self.items() if items is None else to_polars(items, "items"))
+        require(table, ("item_id", "batch_id"), "items")
+        named = set(table["batch_id"])
+        batches = [b for b in self.batches() if b.batch_id in named]
+        if strangers := sorted(named - {b.batch_id for b in batches}, key=str):
+            raise ProvenanceError(f"items: batch {strangers[0]!r} is not in use in this project")
+        path = Path(path)
+        path = path if path.suffix else path / "croissant.json"
+        data = path.with_name("items.parquet")
+        known: dict[str, Any] = {"dataUseCases": [spec.behaviour], "dataLimitations": limits(used)}
+        if items is None:
+            known["personalSensitiveInformation"] = [
+                "The texts are as collected: personal data were neither looked for nor masked."
+            ]
+        write_parquet(table, data)
+        document = croissant(
+            table,
+            batches,
+            name=self._folder.name,
+            description=f"{spec.behaviour} {len(table):,} items of {len(batches)} batches.",
+            file=data.name,
+            sha256=digest_file(data).rsplit(":", 1)[1],
+            size=data.stat().st_size,
+            creator=creator or who(),
+            published=date.today().isoformat(),
+            version=version,
+            url=url,
+            responsible={**known, **(responsible or {})},
+        )
+        write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        return Croissant(document, path, data)
+
+    def _used(self) -> SourceTable:
+        if not self.batches():
+            raise ProvenanceError(
+                "there is no batch in use yet; project.collect.add(…) brings one in"
+            )
+        return self.sources()
 
     def parts(self) -> list[Path]:
         """Return the Parquet files of the batches in use, in the order of their arrival."""
