@@ -8,6 +8,7 @@ from scalekit.collect.provenance import (
     Evidence,
     ProvenanceError,
     batch_record,
+    probable_licences,
     rights_problem,
 )
 from scalekit.collect.readers import Reading, read_rows
@@ -30,6 +31,7 @@ __all__ = [
     "flat",
     "gate",
     "limits",
+    "probable_licences",
     "read_rows",
     "rights_problem",
     "stem",

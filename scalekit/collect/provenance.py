@@ -12,7 +12,14 @@ from pydantic import BaseModel, ConfigDict
 
 from scalekit.frames import TIERS
 
-__all__ = ["Batch", "Evidence", "ProvenanceError", "batch_record", "rights_problem"]
+__all__ = [
+    "Batch",
+    "Evidence",
+    "ProvenanceError",
+    "batch_record",
+    "probable_licences",
+    "rights_problem",
+]
 
 _LICENSE_REF = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -95,8 +102,43 @@ def rights_problem(rights: str) -> str | None:
         parsed = _licensing().parse(standard, validate=True, strict=True)
     except Exception as error:  # the parser fails in many ways on text that is no expression
         why = f" ({error})" if str(error) else ""
-        return f"{rights!r} is no SPDX licence{why}; {OWN_TERMS}"
-    return None if parsed is not None else f"{rights!r} is no SPDX licence; {OWN_TERMS}"
+        return f"{rights!r} is no SPDX licence{why}; {_remedy(rights)}"
+    return None if parsed is not None else f"{rights!r} is no SPDX licence; {_remedy(rights)}"
+
+
+def probable_licences(name: str) -> list[str]:
+    """Return the SPDX identifiers that *name* probably means; what is meant, a person must say.
+
+    ``CC BY-SA 4.0`` and ``Apache License 2.0`` mean one. A name that leaves the version open, or
+    whether later versions count, may mean several.
+    """
+    told = _told(name)
+    known = _told_apart()
+    if told in known:
+        return [known[told]]
+    open_end = re.compile(re.escape(told) + r"(only|orlater|\d+)")
+    return sorted(key for form, key in known.items() if told and open_end.fullmatch(form))
+
+
+def _remedy(rights: str) -> str:
+    if meant := probable_licences(rights):
+        return f"if that is meant, say {' or '.join(map(repr, meant))}"
+    if len([part for part in re.split(r"[;,]", rights) if part.strip()]) > 1:
+        return "several licences are joined by AND (all hold) or OR (one may be chosen)"
+    return OWN_TERMS
+
+
+def _told(name: str) -> str:
+    """Return what tells a licence's name from others: no "the", "licence", "version", no signs."""
+    words = re.sub(r"\b(the|licen[cs]e|version)\b|\bv(?=[0-9])", "", name.lower())
+    return re.sub(r"[^a-z0-9]", "", words)
+
+
+@cache
+def _told_apart() -> dict[str, str]:
+    symbols = _licensing().known_symbols.values()
+    keys = [s.key for s in symbols if not s.is_exception and not s.key.startswith("LicenseRef")]
+    return {_told(key): key for key in keys}
 
 
 def listed_licence(rights: str) -> str | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scalekit.collect import Batch, ProvenanceError, batch_record, rights_problem
+from scalekit.collect import Batch, ProvenanceError, batch_record, probable_licences, rights_problem
 
 TODAY = date.today().isoformat()
 GOOD = {
@@ -128,6 +128,37 @@ def test_what_names_no_rights_is_refused_by_field(rights: str) -> None:
     assert rights_problem(rights)
     with pytest.raises(ProvenanceError, match=r"refused, nothing was stored:\nrights: '"):
         record(rights=rights)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("CC BY-SA 4.0", ["CC-BY-SA-4.0"]),
+        ("the MIT Licence", ["MIT"]),
+        ("Apache License, Version 2.0", ["Apache-2.0"]),
+        ("BSD 3-Clause", ["BSD-3-Clause"]),
+        ("LGPL 2.1", ["LGPL-2.1-only", "LGPL-2.1-or-later"]),
+        ("CC0", ["CC0-1.0"]),
+        ("CC BY-ND", [f"CC-BY-ND-{v}" for v in ("1.0", "2.0", "2.5", "3.0", "4.0")]),
+        ("ours", []),
+        ("GNU General Public License v3.0", []),
+        ("Unspecified", []),
+        ("", []),
+        ("licence", []),
+    ],
+)
+def test_a_licence_by_its_everyday_name_is_never_taken_but_its_identifier_is_named(
+    said: str, meant: list[str]
+) -> None:
+    assert probable_licences(said) == meant
+    why = rights_problem(said)
+    assert why is not None
+    assert all(repr(m) in why for m in meant)
+    assert all(rights_problem(m) is None for m in meant)
+
+
+def test_licences_in_a_list_are_refused_with_how_to_join_them() -> None:
+    assert "AND (all hold) or OR" in str(rights_problem("MIT License; Apache-2.0"))
 
 
 pieces = st.lists(
