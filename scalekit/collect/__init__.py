@@ -1,7 +1,7 @@
 """Collect: the smallest set of sources; no batch without source, date and usage rights."""
 
-from scalekit.collect.croissant import Croissant, croissant, flat
-from scalekit.collect.data_card import DataCard, data_card, limits
+from scalekit.collect.croissant import Croissant, croissant
+from scalekit.collect.data_card import DataCard, data_card
 from scalekit.collect.evidence import evidence_of, still_whole
 from scalekit.collect.provenance import (
     Batch,
@@ -12,7 +12,7 @@ from scalekit.collect.provenance import (
     rights_problem,
 )
 from scalekit.collect.readers import Reading, read_rows
-from scalekit.collect.rows import ReadingError, stem
+from scalekit.collect.rows import ReadingError
 from scalekit.collect.sources import SourceTable, gate
 
 __all__ = [
@@ -28,12 +28,9 @@ __all__ = [
     "croissant",
     "data_card",
     "evidence_of",
-    "flat",
     "gate",
-    "limits",
     "probable_licences",
     "read_rows",
     "rights_problem",
-    "stem",
     "still_whole",
 ]

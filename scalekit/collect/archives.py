@@ -14,6 +14,7 @@ from datetime import datetime
 from email.message import Message
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from scalekit.collect.rows import ReadingError, Row, refuse_foreign
 from scalekit.collect.visible_text import decoded_page, visible_text
@@ -171,6 +172,9 @@ def _page(number: int, record: Any) -> Row:
     fetched = _instant(headers.get_header("WARC-Date"))
     if not url or not fetched:
         return aside("the record has no address or no date", passed_over=False)
+    address = urlsplit(url)
+    if address.scheme not in ("http", "https", "ftp") or address.path == "/robots.txt":
+        return aside("the crawler's own: its log or robots.txt")
     if http and http.get_statuscode() not in SUCCESS:
         return aside(f"HTTP status {http.get_statuscode()}")
     said = http.get_header("Content-Type") if http else record.content_type

@@ -16,6 +16,15 @@ __all__ = ["json_list_rows", "json_rows"]
 
 STUDIO_SIGNS = {"annotations", "predictions", "completions"}
 """Of Label Studio's tasks, beside ``data`` (``completions`` until version 1.0)."""
+STUDIO = STUDIO_SIGNS | {
+    "id", "inner_id", "drafts", "meta", "project", "file_upload", "created_at", "updated_at",
+    "updated_by", "is_labeled", "overlap", "total_annotations", "cancelled_annotations",
+    "total_predictions", "comment_count", "unresolved_comment_count", "last_comment_updated_at",
+    "comment_authors", "allow_skip",
+}  # fmt: skip
+"""What else a task may hold: a record of nothing else is a task whose data are missing."""
+ARGILLA = {"fields", "metadata", "responses", "suggestions", "vectors", "status", "id",
+           "external_id", "inserted_at", "updated_at", "dataset_id", "_server_id"}  # fmt: skip
 LISTS = ("records", "data", "rows", "items")
 """Under these names an object may hold the list of its records."""
 
@@ -94,9 +103,9 @@ def _kind(whole: Any) -> str:
 def _row(number: int, record: Any) -> Row:
     if not isinstance(record, dict):
         return Row(number, None, "a JSON object is needed", json.dumps(record)[:200])
-    if STUDIO_SIGNS & record.keys() and ("data" in record or "id" in record):
+    if STUDIO_SIGNS & record.keys() and ("data" in record or record.keys() <= STUDIO):
         return _studio(number, record)
-    if isinstance(record.get("fields"), dict):
+    if isinstance(record.get("fields"), dict) and record.keys() <= ARGILLA:
         return Row(number, _joined(record, record["fields"], record.get("metadata")))
     return Row(number, record)
 

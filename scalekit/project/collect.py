@@ -20,13 +20,13 @@ from scalekit.collect import (
     croissant,
     data_card,
     evidence_of,
-    flat,
     gate,
-    limits,
     read_rows,
-    stem,
     still_whole,
 )
+from scalekit.collect.croissant import flat
+from scalekit.collect.data_card import limits
+from scalekit.collect.rows import stem
 from scalekit.frames import require, to_polars, write_atomically, write_parquet
 from scalekit.gates import Gate
 from scalekit.project.folder import who

@@ -114,6 +114,16 @@ def test_what_is_no_page_is_passed_over_with_the_number_of_its_record(tmp_path: 
     assert got.passed_over == 3
 
 
+def test_what_a_crawler_writes_of_itself_is_passed_over(tmp_path: Path) -> None:
+    archive = Archive().add("https://e.org/", "<p>one")
+    archive.add("https://e.org/robots.txt", "User-agent: *", "text/plain")
+    archive.add("metadata://gnu.org/software/wget/log", "log", "text/plain", "", "resource")
+    archive.add("https://e.org/robots.txt/about", "<p>two")
+    got = read(tmp_path, archive.raw)
+    assert texts(got) == ["one", "two"]
+    assert got.passed_over == 2
+
+
 def test_a_crawl_of_mostly_images_is_no_misread_file(tmp_path: Path) -> None:
     archive = Archive().add("https://e.org/1", "<p>one").add("https://e.org/2", "<p>two")
     for i in range(9):

@@ -15,7 +15,8 @@ import pytest
 import rdflib
 
 import scalekit as sk
-from scalekit.collect import Batch, ProvenanceError, croissant, flat
+from scalekit.collect import Batch, ProvenanceError, croissant
+from scalekit.collect.croissant import flat
 
 BATCHES = (
     Batch(batch_id="a", source="helpdesk", tier="first-party", rights="LicenseRef-internal",

@@ -139,6 +139,21 @@ def test_a_table_with_a_column_data_is_not_taken_for_an_export(tmp_path: Path) -
     assert got.items.to_dicts()[0]["data"] == '{"a": 1}'
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"id": 1, "text": "one", "annotations": ["a"]},
+        {"id": 1, "text": "one", "fields": {"origin": "mail"}, "metadata": {}},
+    ],
+)
+def test_a_table_that_has_a_word_in_common_with_an_export_is_a_table(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    got = read(tmp_path, "x.json", [row])
+    assert texts(got) == ["one"]
+    assert set(row) - {"text"} <= set(got.items.columns)
+
+
 # --- packed files -------------------------------------------------------------------------------
 
 
