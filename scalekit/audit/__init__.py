@@ -3,10 +3,10 @@
 from scalekit.audit.balance import Balance, balance, filled_or_padded
 from scalekit.audit.clean import AuditReport, audit, gate
 from scalekit.audit.duplicates import exact_duplicates, near_duplicates
-from scalekit.audit.junk import junk_rule
+from scalekit.audit.junk import junk_rule, junk_rules
 from scalekit.audit.mending import MEND_VERSION, mend
-from scalekit.audit.normalise import normalise
-from scalekit.audit.personal import find_personal, mask
+from scalekit.audit.normalise import normalise, normalised
+from scalekit.audit.personal import find_personal, mask, masked
 from scalekit.audit.quality import Quality, quality
 
 __all__ = [
@@ -21,9 +21,12 @@ __all__ = [
     "find_personal",
     "gate",
     "junk_rule",
+    "junk_rules",
     "mask",
+    "masked",
     "mend",
     "near_duplicates",
     "normalise",
+    "normalised",
     "quality",
 ]

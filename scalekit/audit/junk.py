@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 
-from scalekit.text import words
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
-__all__ = ["junk_rule"]
+from scalekit.text import fold
 
-_LINK = re.compile(r"https?://\S+|www\.\S+|\b[\w-]+\.(?:example|com|net|org|shop|biz|info)\b/?\S*")
+__all__ = ["junk_rule", "junk_rules"]
+
+Counts = NDArray[np.int64]
+BLOCK = 512  # texts counted at a time: as much as the processor's cache holds
+
+_ENDINGS = ("example", "com", "net", "org", "shop", "biz", "info")
+_LINK = re.compile(rf"https?://\S+|www\.\S+|\b[\w-]+\.(?:{'|'.join(_ENDINGS)})\b/?\S*")
+# What ``_LINK`` finds has one of these, and no white space in it.
+_LINK_PARTS = ("http://", "https://", "www.", *(f".{ending}" for ending in _ENDINGS))
 _AUTO_REPLY = re.compile(
     r"\b(?:out of (?:the )?office|automat(?:ic|ed) (?:reply|response)|auto[- ]?reply|"
     r"do not reply to this (?:e-?mail|message)|undeliverable)\b",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*")
-_VOWEL = re.compile(r"[aeiouyàâäáãåèéêëìíîïòóôöõùúûüœæ]", re.IGNORECASE)
+_CONSONANTS = re.compile(r"[^aeiouyàâäáãåèéêëìíîïòóôöõùúûüœæ]{4}")
+_KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+# Neighbouring keys in a row, from the left or from the right.
+_NEIGHBOURS = frozenset(
+    row[start:end]
+    for keys in _KEYS
+    for row in (keys, keys[::-1])
+    for end in range(len(row) + 1)
+    for start in range(end)
+)
 
 
 def junk_rule(text: str) -> str | None:
@@ -26,27 +45,48 @@ def junk_rule(text: str) -> str | None:
     a link with little else, an automatic reply. They are deliberately few and blunt: what they
     mark can be seen and restored.
     """
-    visible = [c for c in text if not c.isspace()]
-    letters = sum(c.isalpha() for c in visible)
+    visible = "".join(text.split())
+    letters = sum(map(str.isalpha, visible))
     if visible and letters / len(visible) < 0.4:
         return f"mostly signs: {letters} letters in {len(visible)} characters"
-    found = [w.folded for w in words(text)]
+    found = _folded(text)
     if not found:
         return "no words"
     common, times = Counter(found).most_common(1)[0]
     if len(found) >= 4 and times / len(found) > 0.5:
         return f"one word repeated: {common!r} {times} times in {len(found)} words"
-    lines = Counter(s.strip().casefold() for s in _SENTENCE.findall(text) if s.strip())
-    if lines and lines.most_common(1)[0][1] >= 4:
-        return f"one sentence repeated {lines.most_common(1)[0][1]} times"
+    said = Counter(_sentences(text.casefold()))
+    if said and said.most_common(1)[0][1] >= 4:
+        return f"one sentence repeated {said.most_common(1)[0][1]} times"
     if _mashed(found):
         return "keyboard mashing: most words have not the shape of one"
-    links = _LINK.findall(text)
-    if links and sum(map(len, links)) > 0.3 * len(text):
+    if any(sign in text for sign in _LINK_PARTS) and sum(map(len, _LINK.findall(text))) > 0.3 * len(
+        text
+    ):
         return "a link with little else"
     if _AUTO_REPLY.search(text):
         return "an automatic reply"
     return None
+
+
+def _folded(text: str) -> list[str]:
+    """Return the words as :func:`scalekit.text.words` folds them, without their places."""
+    if text.isascii():
+        return text.translate(_PLAIN).split()
+    folded = fold(text)
+    foreign = set("".join(_FOREIGN.findall(folded)))
+    marks = "".join(sign for sign in foreign if unicodedata.category(sign)[0] == "M")
+    return re.findall(rf"\w[\w{marks}]*" if marks else r"\w+", folded)
+
+
+_PLAIN = "".join(chr(c).lower() if chr(c).isalnum() or c == ord("_") else " " for c in range(128))
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
+
+
+def _sentences(text: str) -> list[str]:
+    """Return the sentences of two words or more; "e.g." and version numbers have none."""
+    ends = text.replace("!", ".").replace("?", ".").replace("\n", ".").split(".")
+    return [said for end in ends if " " in (said := end.strip())]
 
 
 def _mashed(found: list[str]) -> bool:
@@ -58,6 +98,96 @@ def _mashed(found: list[str]) -> bool:
 
 def _shapeless(word: str) -> bool:
     """A run of four consonants, or neighbouring keys; few words of a real text have either."""
-    runs = max(map(len, _VOWEL.split(word)))
-    rows = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-    return runs >= 4 or any(word in row or word in row[::-1] for row in rows)
+    return bool(_CONSONANTS.search(word)) or word in _NEIGHBOURS
+
+
+def junk_rules(texts: pl.Series) -> pl.Series:
+    """Return what :func:`junk_rule` says of each text.
+
+    Texts that patterns and counts prove to be none, which are most, are not looked at by the rules.
+    """
+    # Quotation marks and dashes of print are neither letters nor the end of a sentence.
+    plain = texts.str.replace_all(_PRINTED, "-")
+    size = plain.str.len_bytes().to_numpy()
+    letters, spaces, words, common = _counts(plain)
+    suspect = size != plain.str.len_chars().to_numpy()
+    # Of a word that is more than half of them, more than half of the words have the first sign.
+    suspect |= (words == 0) | (letters < 0.4 * (size - spaces)) | (common > words / 2)
+    suspect |= plain.str.count_matches(_SHAPELESS).to_numpy() > 0.3 * words
+    suspect |= texts.str.contains(_REPLY).to_numpy()
+    suspect[_mostly_links(texts)] = True
+    rules: list[str | None] = [None] * len(texts)
+    for at, (signs, odd) in enumerate(zip(plain.cast(pl.Binary), suspect.tolist(), strict=True)):
+        if odd or _repeats(signs):
+            rules[at] = junk_rule(texts[at])
+    return pl.Series("junk", rules, dtype=pl.String)
+
+
+def _mostly_links(texts: pl.Series) -> pl.Series:
+    """Return the places of texts that may be links with little else."""
+    linked = texts.str.contains(_LINK_SIGN).arg_true()
+    given = texts.gather(linked)
+    rest = given.str.replace_all(rf"\S*(?:{_LINK_SIGN})\S*", "").str.len_chars()
+    return linked.filter(rest < 0.7 * given.str.len_chars())
+
+
+_PRINTED = "[‘’“”‚„–—•…«»€£©®™·°×]"
+_LINK_SIGN = "|".join(map(re.escape, _LINK_PARTS))
+# No letter in them that has other forms than its capital: the two engines fold those alike.
+_REPLY = "(?i:out of |automat|auto[- ]?reply|do not reply|undel)"
+_CONSONANT = "[b-df-hj-np-tv-xzB-DF-HJ-NP-TV-XZ]"
+_ROWS = "|".join(sorted(n for n in _NEIGHBOURS if len(n) == 4 and set(n) & set("aeiouy")))
+# Each shapeless word has at least one of these.
+_SHAPELESS = rf"{_CONSONANT}{{4}}|(?i-u:{_ROWS})"
+
+
+def _counts(texts: pl.Series) -> tuple[Counts, Counts, Counts, Counts]:
+    """Return of each ASCII text: letters, blanks, words, those with the commonest first sign."""
+    _, offsets, data = texts.rechunk().to_arrow().buffers()
+    starts = np.frombuffer(offsets, dtype=np.int64)[: len(texts) + 1]
+    signs = np.frombuffer(data, dtype=np.uint8) if data else np.empty(0, dtype=np.uint8)
+    parts = []
+    for first in range(0, len(texts), BLOCK):
+        own = starts[first : first + BLOCK + 1]
+        parts.append(_counts_of(signs[own[0] : own[-1]], own - own[0]))
+    if not parts:
+        return (np.empty(0, dtype=np.int64),) * 4
+    letters, spaces, words, common = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return letters, spaces, words, common
+
+
+def _counts_of(data: NDArray[np.uint8], starts: Counts) -> tuple[Counts, Counts, Counts, Counts]:
+    signs = _SIGNS[data]
+    many, kinds = len(starts) - 1, int(_SIGNS.max()) + 1
+    found = []
+    for which in ((signs - np.uint8(2)) < 26, data == ord(" ")):
+        before = np.zeros(len(signs) + 1, dtype=np.int32)
+        np.cumsum(which, out=before[1:])
+        found.append(np.diff(before[starts]))
+    ahead = np.ones(len(signs) + 1, dtype=bool)  # no word goes on here
+    ahead[1:] = np.append(signs, 0)[:-1] == 0
+    ahead[starts] = True
+    begin = np.flatnonzero((signs > 0) & ahead[:-1])
+    words = np.diff(np.searchsorted(begin, starts))
+    key = np.repeat(np.arange(many), words) * kinds + signs[begin]
+    common = np.bincount(key, minlength=many * kinds).reshape(many, kinds).max(axis=1)
+    return found[0], found[1], words, common
+
+
+# Of each byte: 0 where no word is, 1 for digits and such, 2 to 27 for letters.
+_SIGNS = np.array(
+    [
+        0 if sign == " " else ord(sign) - ord("a") + 2 if sign.isalpha() else 1
+        for sign in _PLAIN + "_" * 128
+    ],
+    dtype=np.uint8,
+)
+
+
+def _repeats(text: bytes) -> bool:
+    """Say whether this ASCII text may repeat a sentence."""
+    said = [s for part in text.translate(_ENDS).split(b".") if b" " in (s := part.strip())]
+    return len(said) - len(set(said)) >= 3 and max(Counter(said).values()) >= 4
+
+
+_ENDS = bytes(ord("." if chr(c) in "!?\n" else chr(c).lower()) for c in range(128)) + bytes(128)

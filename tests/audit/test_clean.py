@@ -45,7 +45,8 @@ def test_an_audit_by_hand() -> None:
         "naïve question: how do I return the grinder",
     ]
     assert dict(found.changes.iter_rows()) == {
-        "broken encoding": 1, "invisible characters": 0, "composed signs": 0, "white space": 1,
+        "broken encoding": 1, "control characters": 0, "invisible characters": 0,
+        "composed signs": 0, "white space": 1,
     }  # fmt: skip
     assert found.balance.table["items"].to_list() == [2, 1]
     assert found.table["rows"].to_list() == [1, 1, 1, 1]

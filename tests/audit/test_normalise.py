@@ -39,6 +39,7 @@ def test_a_mended_text_is_trimmed_composed_and_shows_all_it_has(text: str) -> No
     assert "  " not in mended
     assert "\n\n\n" not in mended
     assert unicodedata.is_normalized("NFC", mended)
+    assert not {c for c in mended if unicodedata.category(c) == "Cc"} - {"\n"}
     hidden = {
         c for c in mended if unicodedata.bidirectional(c) in ("LRE", "RLE", "PDF", "LRO", "RLO")
     }
@@ -56,6 +57,10 @@ def test_a_mended_text_is_trimmed_composed_and_shows_all_it_has(text: str) -> No
         ("\u202eevil\u202c", "evil", ("invisible characters",)),
         ("\u061cevil", "evil", ("invisible characters",)),
         ("soft\u00adhyphen", "softhyphen", ("invisible characters",)),
+        ("red \x1b[31mtext\x1b[0m", "red text", ("control characters",)),
+        ("nu\x00ll \x07bell \x7f\x81", "null bell", ("control characters", "white space")),
+        ("page\fpage\rline\r\nend", "page page line\nend", ("white space",)),
+        ("wait\x85", "wait…", ("broken encoding",)),
         ("  a \t b\u00a0c  ", "a b c", ("white space",)),
         ("a\n\n\n\nb", "a\n\nb", ("white space",)),
         ("می\u200cخواهم", "می\u200cخواهم", ()),
