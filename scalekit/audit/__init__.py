@@ -4,6 +4,7 @@ from scalekit.audit.balance import Balance, balance, filled_or_padded
 from scalekit.audit.clean import AuditReport, audit, gate
 from scalekit.audit.duplicates import exact_duplicates, near_duplicates
 from scalekit.audit.junk import junk_rule, junk_rules
+from scalekit.audit.language import Languages, languages
 from scalekit.audit.mending import MEND_VERSION, mend
 from scalekit.audit.normalise import normalise, normalised
 from scalekit.audit.personal import find_personal, mask, masked
@@ -13,6 +14,7 @@ __all__ = [
     "MEND_VERSION",
     "AuditReport",
     "Balance",
+    "Languages",
     "Quality",
     "audit",
     "balance",
@@ -22,6 +24,7 @@ __all__ = [
     "gate",
     "junk_rule",
     "junk_rules",
+    "languages",
     "mask",
     "masked",
     "mend",
