@@ -3,6 +3,7 @@
 from scalekit.audit.balance import Balance, balance, filled_or_padded
 from scalekit.audit.clean import AuditReport, audit, gate
 from scalekit.audit.duplicates import exact_duplicates, near_duplicates
+from scalekit.audit.harm import Harm, harm
 from scalekit.audit.junk import junk_rule, junk_rules
 from scalekit.audit.language import Languages, languages
 from scalekit.audit.mending import MEND_VERSION, mend
@@ -14,6 +15,7 @@ __all__ = [
     "MEND_VERSION",
     "AuditReport",
     "Balance",
+    "Harm",
     "Languages",
     "Quality",
     "audit",
@@ -22,6 +24,7 @@ __all__ = [
     "filled_or_padded",
     "find_personal",
     "gate",
+    "harm",
     "junk_rule",
     "junk_rules",
     "languages",
