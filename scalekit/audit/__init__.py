@@ -10,6 +10,7 @@ from scalekit.audit.mending import MEND_VERSION, mend
 from scalekit.audit.normalise import normalise, normalised
 from scalekit.audit.personal import find_personal, mask, masked
 from scalekit.audit.quality import Quality, quality
+from scalekit.audit.quality_classifier import QualityClassifier, quality_classifier
 
 __all__ = [
     "MEND_VERSION",
@@ -18,6 +19,7 @@ __all__ = [
     "Harm",
     "Languages",
     "Quality",
+    "QualityClassifier",
     "audit",
     "balance",
     "exact_duplicates",
@@ -35,4 +37,5 @@ __all__ = [
     "normalise",
     "normalised",
     "quality",
+    "quality_classifier",
 ]

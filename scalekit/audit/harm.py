@@ -46,8 +46,8 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "molest", "molested", "child abuse", "escort service",
     ),
     "drugs": (
-        "cocaine", "heroin", "meth", "methamphetamine", "crystal meth", "fentanyl", "mdma", "lsd",
-        "crack cocaine", "ketamine", "ghb", "magic mushrooms", "buy weed", "sell weed",
+        "cocaine", "heroin", "methamphetamine", "crystal meth", "fentanyl", "mdma", "lsd",
+        "meth lab", "crack cocaine", "ketamine", "ghb", "magic mushrooms", "buy weed", "sell weed",
         "drug dealer", "snort", "snorting", "get high", "getting high", "overdose", "overdosed",
     ),
     "weapons": (

@@ -48,11 +48,11 @@ def test_clean_texts_have_no_finding() -> None:
 
 
 def test_findings_are_counted_masked_and_not_dropped() -> None:
-    report = harm(items("cocaine, Cocaine and a pipe-bomb", "cocai\u200bne", "fine", "ＭＥＴＨ"))
+    report = harm(items("cocaine, Cocaine and a pipe-bomb", "cocai\u200bne", "fine", "ＬＳＤ"))
     assert report.findings.rows() == [
         ("i0", "drugs", "drugs: c······ (2)", None, "c······, C······ and a p···-b···"),
         ("i1", "drugs", "drugs: c······", None, "c····\u200b··"),
-        ("i3", "drugs", "drugs: m···", None, "Ｍ···"),
+        ("i3", "drugs", "drugs: l··", None, "Ｌ··"),
         ("i0", "weapons", "weapons: p··· b···", None, "c······, C······ and a p···-b···"),
     ]
     counts = {row["category"]: row["items"] for row in report.table.to_dicts()}
@@ -70,9 +70,9 @@ def test_the_code_spells_no_slur() -> None:
 
 
 def test_lists_of_ones_own_are_added_or_stand_alone() -> None:
-    added = harm(items("the Frobnicator, meth"), lists={**LISTS, "mine": ["frobnicator"]})
+    added = harm(items("the Frobnicator, LSD"), lists={**LISTS, "mine": ["frobnicator"]})
     assert set(added.findings["category"]) == {"mine", "drugs"}
-    alone = harm(items("the Frobnicator, meth"), lists={"mine": ["frobnicator"]})
+    alone = harm(items("the Frobnicator, LSD"), lists={"mine": ["frobnicator"]})
     assert alone.findings["category"].to_list() == ["mine"]
     with pytest.raises(ValueError, match=r"list 'mine': entry '\?!' has no word"):
         harm(items("a"), lists={"mine": ["?!"]})
@@ -83,7 +83,7 @@ def test_a_classifier_adds_its_findings_with_their_scores() -> None:
     def classifier(texts: list[str]) -> list[float]:
         return [min(1.0, len(text) / 10) for text in texts]
 
-    report = harm(items("short", "a long text", "meth"), classifier=classifier, at_least=0.5)
+    report = harm(items("short", "a long text", "LSD"), classifier=classifier, at_least=0.5)
     found = report.findings.filter(category="classifier")
     assert found.select("item_id", "score").rows() == [("i0", 0.5), ("i1", 1.0)]
     assert found["reason"][0] == "classifier: scores 0.50, 0.5 or more is a finding"
@@ -113,7 +113,7 @@ def test_bad_input_is_named() -> None:
 @given(
     st.lists(
         st.lists(
-            st.sampled_from(["kill", "myself", "you", "meth", "LSD", "and", "a", "bomb", "make",
+            st.sampled_from(["kill", "myself", "you", "LSD", "and", "a", "bomb", "make",
                              ", ", "-", " ", " ", "é", "\u00ad"]),
             max_size=8,
         ).map("".join),
