@@ -24,6 +24,7 @@ __all__ = ["RULES", "Quality", "Rule", "quality"]
 Places = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 Shares = NDArray[np.float64]
+BLOCK = 1000  # texts whose runs of words are counted at a time: as much as the cache holds
 LINES = 3  # a text of fewer lines says nothing about lines
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 ENDS = r"[.!?…\"”']\s*$"
@@ -236,52 +237,62 @@ def _stop_words(text: pl.Expr) -> pl.Expr:
 
 def _repetition(frame: pl.DataFrame, wanted: Collection[str]) -> pl.DataFrame:
     """Return the shares of characters in repeated runs of words, for each text."""
-    words = frame.select("row", pl.col("text").str.to_lowercase().str.extract_all(r"\S+"))
-    words = words.explode("text").drop_nulls("text")
-    row = words["row"].to_numpy().astype(np.int64)
-    size = words["text"].str.len_chars().to_numpy().astype(np.int64)
-    word = words["text"].hash(seed=0).to_numpy()
+    parts = [_repetition_of(part, wanted) for part in frame.iter_slices(BLOCK)]
+    return pl.concat(parts) if parts else _repetition_of(frame, wanted)
+
+
+def _repetition_of(frame: pl.DataFrame, wanted: Collection[str]) -> pl.DataFrame:
+    words = frame["text"].str.to_lowercase().str.extract_all(r"\S+")
+    many = words.list.len().to_numpy()
+    row = np.repeat(np.arange(len(frame)), many)
+    said = words.explode().drop_nulls()
+    size = said.str.len_chars().to_numpy().astype(np.int64)
+    word = said.hash(seed=0).to_numpy()
     whole = np.bincount(row, weights=size, minlength=len(frame))
+    before = np.concatenate([[0], np.cumsum(size)])
     shares: dict[str, Shares] = {}
-    for n in range(2, 11):
+    at, key = np.arange(len(row)), row.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for n in range(1, 11):
+        # A run is repeated only if the run without its last word is.
+        inside = at + n <= len(row)
+        at, key = at[inside], key[inside]
+        inside = row[at] == row[at + n - 1]
+        at, key = at[inside], _mixed(key[inside], word[at[inside] + n - 1])
+        again = pl.Series(key).is_duplicated().to_numpy()
+        at, key = at[again], key[again]
         top, dup = f"characters in the top {n}-gram", f"characters in repeated {n}-grams"
-        if not {top, dup} & set(wanted):
-            continue
-        at, key, length = _runs(row, word, size, n)
         if top in wanted:
-            shares[top] = _most(row[at], key, length, len(frame))
+            shares[top] = _most(row[at], key, before[at + n] - before[at], len(frame))
         if dup in wanted:
-            again = at[(~pl.Series(key).is_first_distinct()).to_numpy()]
-            # A word lies in a repeated run where more of them have begun than ended.
-            change = np.bincount(again, minlength=len(row) + n + 1)
-            change -= np.bincount(again + n, minlength=len(row) + n + 1)
-            inside = np.cumsum(change)[: len(row)] > 0
-            chars = np.where(inside, size, 0).astype(np.float64)
-            shares[dup] = np.bincount(row, weights=chars, minlength=len(frame)).astype(np.float64)
+            shares[dup] = _covered(row, size, at, key, n, len(frame))
     with np.errstate(invalid="ignore", divide="ignore"):
         parts = {name: np.nan_to_num(found / whole) for name, found in shares.items()}
     return frame.select("row").with_columns(**{k: pl.Series(v) for k, v in parts.items()})
 
 
-def _runs(row: Places, word: Hashes, size: Places, n: int) -> tuple[Places, Hashes, Places]:
-    """Return where each run of *n* words begins, its hash (with the text's), its length."""
-    count = max(0, len(row) - n + 1)
-    at = np.flatnonzero(row[:count] == row[n - 1 :]) if count else np.empty(0, dtype=np.int64)
-    key = row[at].astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    length = np.zeros(len(at), dtype=np.int64)
-    for step in range(n):
-        key = (key ^ word[at + step]) * np.uint64(0xBF58476D1CE4E5B9)
-        key ^= key >> np.uint64(31)
-        length += size[at + step]
-    return at, key, length
+def _mixed(key: Hashes, word: Hashes) -> Hashes:
+    key = (key ^ word) * np.uint64(0xBF58476D1CE4E5B9)
+    return key ^ (key >> np.uint64(31))
+
+
+def _covered(row: Places, size: Places, at: Places, key: Hashes, n: int, texts: int) -> Shares:
+    """Return how many characters of each text lie in runs that stood before in it."""
+    again = at[(~pl.Series(key).is_first_distinct()).to_numpy()]
+    if not len(again):
+        return np.zeros(texts)
+    # A word lies in a repeated run where more of them have begun than ended.
+    change = np.bincount(again, minlength=len(row) + n + 1)
+    change -= np.bincount(again + n, minlength=len(row) + n + 1)
+    inside = np.flatnonzero(np.cumsum(change)[: len(row)] > 0)
+    chars = np.bincount(row[inside], weights=size[inside], minlength=texts)
+    return chars.astype(np.float64)
 
 
 def _most(row: Places, key: Hashes, length: Places, texts: int) -> Shares:
-    """Return how many characters the most frequent run of each text has, if it is repeated."""
+    """Return how many characters the most frequent of these repeated runs has, for each text."""
     runs = pl.DataFrame({"row": row, "key": key, "length": length})
     counts = runs.group_by("key").agg(pl.len(), pl.col("row").first(), pl.col("length").first())
-    repeated = counts.filter(pl.col("len") > 1)
     best = np.zeros(texts)
-    chars = (repeated["len"] * repeated["length"]).to_numpy().astype(float)
-    np.maximum.at(best, repeated["row"].to_numpy(), chars)
+    chars = (counts["len"] * counts["length"]).to_numpy().astype(float)
+    np.maximum.at(best, counts["row"].to_numpy(), chars)
     return best
