@@ -13,6 +13,7 @@ __all__ = ["INK", "PALETTE", "figure", "figure_png"]
 
 INK = "#7f7f7f"  # readable on white and on dark
 PALETTE = ("#3b7dd8", "#e08a1e", "#3a9d5d", "#c0504d", "#8064a2", "#4bacc6", "#b58900", "#7f7f7f")
+MARKS = {"square": "s", "diamond": "D", "cross": "P", "x": "X", "triangle-up": "^", "star": "*"}
 
 
 def figure(title: str, *, x: str = "", y: str = "", height: int = 320) -> go.Figure:
@@ -64,6 +65,8 @@ def figure_png(drawn: go.Figure | Mapping[str, Any], width: int = 760) -> bytes:
             _draw_bars(axes, trace, colour, step * (place + 0.5) - 0.4, step)
         elif trace.get("type") == "heatmap":
             _draw_heatmap(axes, trace)
+        elif trace.get("type") == "scattergl":
+            _draw_cloud(axes, trace, colour)
         elif trace.get("type") in (None, "scatter"):
             _draw_points(axes, trace, colour)
         else:
@@ -161,6 +164,15 @@ def _draw_points(axes: Any, trace: Mapping[str, Any], colour: Any) -> None:
     axes.errorbar(x, y, xerr=spread, label=trace.get("name"), ecolor=INK, capsize=2, **style)
 
 
+def _draw_cloud(axes: Any, trace: Mapping[str, Any], colour: Any) -> None:
+    """Draw many points without lines; both axes get the same scale."""
+    mark = trace.get("marker") or {}
+    style = {"linestyle": "none", "color": colour, "markersize": 3, "markeredgewidth": 0}
+    style |= {"marker": MARKS.get(mark.get("symbol", ""), "o"), "alpha": mark.get("opacity", 1)}
+    axes.plot(_numbers(trace["x"]), _numbers(trace["y"]), label=trace.get("name"), **style)
+    axes.set_aspect("equal", adjustable="datalim")
+
+
 def _finish(axes: Any, layout: Mapping[str, Any], traces: Iterable[Mapping[str, Any]]) -> None:
     def words_of(part: Any) -> str:
         text = part.get("text", "") if isinstance(part, Mapping) else part
@@ -174,6 +186,8 @@ def _finish(axes: Any, layout: Mapping[str, Any], traces: Iterable[Mapping[str, 
             getattr(axes, f"set_{name}lim")(*axis["range"])
         if axis.get("autorange") == "reversed" and not axes.images:
             getattr(axes, f"invert_{name}axis")()
+        if axis.get("visible") is False:
+            getattr(axes, f"get_{name}axis")().set_visible(False)
     for line in layout.get("shapes") or []:
         if line.get("x0") == line.get("x1"):
             axes.axvline(line["x0"], color=INK, linestyle="--", linewidth=1)
@@ -183,6 +197,11 @@ def _finish(axes: Any, layout: Mapping[str, Any], traces: Iterable[Mapping[str, 
     for spine in axes.spines.values():
         spine.set_color(INK)
         spine.set_alpha(0.4)
-    if len([t for t in traces if t.get("name")]) > 1:
-        place = {"loc": "outside lower center", "ncols": 4}
-        axes.figure.legend(frameon=False, labelcolor=INK, **place)
+    names = [str(t["name"]) for t in traces if t.get("name")]
+    if len(names) > 1:
+        # As many beside each other as the longest name leaves room for.
+        style: dict[str, Any] = {"ncols": max(1, min(4, 100 // (max(map(len, names)) + 6)))}
+        style["reverse"] = (layout.get("legend") or {}).get("traceorder") == "reversed"
+        style["markerscale"] = 2 if any(t.get("type") == "scattergl" for t in traces) else 1
+        place = "outside lower center"
+        axes.figure.legend(loc=place, frameon=False, labelcolor=INK, **style)
