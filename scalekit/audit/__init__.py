@@ -6,20 +6,26 @@ from scalekit.audit.duplicates import exact_duplicates, near_duplicates
 from scalekit.audit.harm import Harm, harm
 from scalekit.audit.junk import junk_rule, junk_rules
 from scalekit.audit.language import Languages, languages
+from scalekit.audit.map import ItemMap, item_map
 from scalekit.audit.mending import MEND_VERSION, mend
 from scalekit.audit.normalise import normalise, normalised
 from scalekit.audit.personal import find_personal, mask, masked
 from scalekit.audit.quality import Quality, quality
 from scalekit.audit.quality_classifier import QualityClassifier, quality_classifier
+from scalekit.audit.slices import Slice, SliceBook, SliceStatistics, slice_statistics
 
 __all__ = [
     "MEND_VERSION",
     "AuditReport",
     "Balance",
     "Harm",
+    "ItemMap",
     "Languages",
     "Quality",
     "QualityClassifier",
+    "Slice",
+    "SliceBook",
+    "SliceStatistics",
     "audit",
     "balance",
     "exact_duplicates",
@@ -27,6 +33,7 @@ __all__ = [
     "find_personal",
     "gate",
     "harm",
+    "item_map",
     "junk_rule",
     "junk_rules",
     "languages",
@@ -38,4 +45,5 @@ __all__ = [
     "normalised",
     "quality",
     "quality_classifier",
+    "slice_statistics",
 ]

@@ -228,12 +228,12 @@ def _columns(frame: pl.DataFrame, by: str | Sequence[str] | None) -> list[str]:
                 raise FrameError(f"items: column {name!r} is nothing to colour by")
         return list(dict.fromkeys([*asked, "words"]))
     fit = [c for c in frame.columns if c not in HIDDEN and _fits(frame[c])]
-    first = [c for c in STANDARD if c in fit]
+    first = [c for c in STANDARD if c in frame.columns and frame[c].count()]
     return list(dict.fromkeys([*first, *fit, "words"]))
 
 
 def _fits(column: pl.Series) -> bool:
-    if column.dtype.is_nested() or column.dtype == pl.Binary or not column.count():
+    if column.dtype.is_nested() or column.dtype == pl.Binary or column.n_unique() < 2:
         return False
     return column.dtype.is_numeric() or column.n_unique() <= SEVERAL
 

@@ -308,10 +308,10 @@ class SliceBook:
     """The named slices in a journal: an event for each saving, the last of a name counts."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def _events(self) -> list[Event]:
-        return [e for e in read(self._path) if e.kind == "slice"] if self._path.exists() else []
+        return [e for e in read(self.path) if e.kind == "slice"] if self.path.exists() else []
 
     def ids(self) -> dict[str, list[str]]:
         """Return the item ids of each slice, by name."""
@@ -337,8 +337,8 @@ class SliceBook:
         if act and any(e.data["act"] == act for e in self._events()):
             return
         data = {"name": name, "item_ids": ids, "by": by, "act": act}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with Journal(self._path) as journal:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with Journal(self.path) as journal:
             journal.append("slice", data)
 
     def slice(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import polars as pl
 
 from scalekit.audit import (
@@ -9,22 +11,30 @@ from scalekit.audit import (
     AuditReport,
     Balance,
     Quality,
+    Slice,
+    SliceBook,
     audit,
     gate,
+    item_map,
     mend,
     quality,
 )
 from scalekit.display import Progress
 from scalekit.engine import Local
-from scalekit.frames import FrameError, write_parquet
+from scalekit.frames import FrameError, require, to_polars, write_parquet
 from scalekit.gates import Check, Gate
 from scalekit.journal import Event
+from scalekit.project.folder import who
 from scalekit.project.stage import Stage
+
+if TYPE_CHECKING:
+    from scalekit.widgets import Slicer
 
 __all__ = ["Audit"]
 
 AUDITS = "audit/audits.jsonl"
 TABLES = ("items", "marks", "batches", "changes", "pairs")
+SLICES = "audit/slices.jsonl"
 
 
 class Audit(Stage):
@@ -144,6 +154,38 @@ class Audit(Stage):
         gaps = last[-1].data["gaps"] if last else {}
         rows = {"category": list(gaps), "still needed": list(gaps.values())}
         return pl.DataFrame(rows, schema={"category": pl.String, "still needed": pl.Int64})
+
+    def map(self, also: Any = None, **options: Any) -> Slicer:
+        """Open the map of the items: like texts lie together; choose some and name them, a slice.
+
+        *also* is a table with ``item_id`` and more columns to colour by, for example labels or
+        scores; *options* are those of :func:`scalekit.audit.item_map`.
+        """
+        from scalekit.widgets import Slicer
+
+        items = self.items()
+        if also is not None:
+            more = require(to_polars(also, "also"), ("item_id",), "also").unique("item_id")
+            new = [c for c in more.columns if c not in items.columns]
+            items = items.join(
+                more.select("item_id", *new), on="item_id", how="left", maintain_order="left"
+            )
+        with Progress("Laying out the map"):
+            made = item_map(items, **options)
+        return Slicer(made, SliceBook(self._folder / SLICES), marks=self.report().marks, by=who())
+
+    @property
+    def slices(self) -> list[str]:
+        """The names of the slices."""
+        return list(SliceBook(self._folder / SLICES).ids())
+
+    def slice(self, name: str) -> Slice:
+        """Return a slice: ``item_ids`` to label, ``statistics``, ``review()`` and ``request()``.
+
+        Raises as :meth:`scalekit.audit.SliceBook.slice` does.
+        """
+        book = SliceBook(self._folder / SLICES)
+        return book.slice(name, self.items(), marks=self.report().marks)
 
     def _own_inputs(self) -> list[str]:
         return [e.data["item_id"] for e in self._folder.events(AUDITS, "restored")]

@@ -5,7 +5,8 @@ Importing this package is what needs ipywidgets and anywidget; ``import scalekit
 
 from scalekit.widgets.adjudicator import Adjudicator
 from scalekit.widgets.labeler import Labeler
+from scalekit.widgets.slicer import Slicer
 from scalekit.widgets.spec_writer import SpecWriter
 from scalekit.widgets.stepper import Stepper
 
-__all__ = ["Adjudicator", "Labeler", "SpecWriter", "Stepper"]
+__all__ = ["Adjudicator", "Labeler", "Slicer", "SpecWriter", "Stepper"]
