@@ -60,7 +60,8 @@ def text_vectors(texts: Sequence[str], *, seed: int = 0) -> Array:
     size = min(DIMENSIONS, learned.shape[0] - 1, learned.shape[1] - 1)
     if size < 1:
         return np.zeros((len(cut), 1), np.float32)
-    reduction = TruncatedSVD(size, n_iter=3, random_state=seed).fit(learned)
+    with np.errstate(divide="ignore", invalid="ignore"):  # the variance of equal texts is 0
+        reduction = TruncatedSVD(size, n_iter=3, random_state=seed).fit(learned)
     blocks = [
         reduction.transform(hstack([part.transform(block) for part in parts]).tocsr())
         for block in (cut[at : at + BLOCK] for at in range(0, len(cut), BLOCK))
@@ -99,7 +100,8 @@ def given_vectors(vectors: Any, rows: int, *, seed: int = 0) -> Array:
     from sklearn.decomposition import TruncatedSVD
 
     drawn = found[_drawn(rows, FITTED, seed)]
-    reduction = TruncatedSVD(size, n_iter=3, random_state=seed).fit(drawn)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reduction = TruncatedSVD(size, n_iter=3, random_state=seed).fit(drawn)
     return _unit(reduction.transform(found))
 
 
@@ -136,8 +138,10 @@ def _tsne(vectors: Array, seed: int) -> Array:
     from sklearn.manifold import TSNE
 
     rows = len(vectors)
-    if rows < 4 or not np.ptp(vectors, axis=0).any():
+    if rows < 4:
         return np.pad(vectors, ((0, 0), (0, 2)))[:, :2]
+    if np.ptp(vectors, axis=0).max() < 1e-5:  # all say the same
+        return np.zeros((rows, 2), np.float32)
     if vectors.shape[1] < 2:
         vectors = np.pad(vectors, ((0, 0), (0, 1)))
     perplexity = min(30.0, (rows - 1) / 3)

@@ -21,8 +21,6 @@ __all__ = ["Slice", "SliceBook", "SliceStatistics", "WordCounts", "slice_statist
 
 COMPARED = ("category", "batch_id", "source", "tier")
 WORD = r"[\p{L}\p{N}_][\p{L}\p{M}\p{N}_'’]+"
-PRIOR_WORDS = 1_000.0
-"""Weight of the prior, in words: what the whole set says counts as much as these many words."""
 TYPICAL = 12
 NAME_LENGTH = 80
 
@@ -39,7 +37,7 @@ class WordCounts:
         found = said.explode(empty_as_null=False)
         self.words = found.unique().sort()
         places = found.replace_strict(self.words, np.arange(len(self.words)), return_dtype=pl.Int64)
-        self._word = places.to_numpy()
+        self._word = places.cast(pl.Int64).to_numpy()
 
     def of(self, rows: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
         """Return how often each word stands in the texts (marked in *rows*)."""
@@ -50,7 +48,8 @@ class WordCounts:
         """Return the words most typical of the texts marked in *rows* against the others.
 
         By log-odds with an informative Dirichlet prior (Monroe, Colaresi and Quinn 2008, Political
-        Analysis 16, equations 15, 16, 20 and 22), the prior being the words of all texts.
+        Analysis 16, equations 15, 16, 20 and 22). The prior is the words of all texts, and weighs
+        as much as the smaller of the two sides has words.
 
         Returns
         -------
@@ -59,7 +58,8 @@ class WordCounts:
         """
         inside, every = self.of(rows), self.of()
         outside = every - inside
-        prior = PRIOR_WORDS * every / max(1, every.sum())
+        weight = max(1, min(inside.sum(), outside.sum()))
+        prior = weight * every / max(1, every.sum())
         delta = _log_odds(inside, prior) - _log_odds(outside, prior)
         with np.errstate(divide="ignore"):
             error = np.sqrt(1 / (inside + prior) + 1 / (outside + prior))

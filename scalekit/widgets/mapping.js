@@ -113,6 +113,7 @@ export class MapCanvas {
   rectangle;
 
   #waiting = false;
+  #stale = false;
   width = 0;
   height = 0;
 
@@ -197,14 +198,17 @@ export class MapCanvas {
     ];
   }
 
-  /** Draw with the next frame, whatever the number of changes until then. */
-  draw() {
+  /** Draw with the next frame, whatever the number of changes until then.
+   * @param {boolean} [all] the points too, not only what lies over them */
+  draw(all = true) {
+    this.#stale ||= all;
     if (this.#waiting) return;
     this.#waiting = true;
     requestAnimationFrame(() => {
       this.#waiting = false;
       if (!this.width) return;
-      this.#drawPoints();
+      if (this.#stale) this.#drawPoints();
+      this.#stale = false;
       this.#drawOver();
     });
   }

@@ -7,6 +7,7 @@ import { Slicing } from "./slicing.js";
 const STEP = 16; // CSS pixels that an arrow moves
 const SMALL = 6; // CSS pixels: a lasso that stays within is a click
 const HIGH = 480;
+const HINT = "Draw round items, or choose a group. Point at an item to read it. The wheel enlarges.";
 
 /** @param {number} share */
 function percent(share) {
@@ -60,7 +61,6 @@ class SlicerView {
     this.tipText = element("p", { dir: "auto" });
     this.tipFacts = element("small");
     this.tip.append(this.tipText, this.tipFacts);
-    this.plane = element("div", { class: "sk-plane" }, this.ground, this.over, this.tip);
     this.tools = {
       lasso: this.#button("Lasso", "l", "Draw round items (Shift adds, Alt removes)", () => this.use("lasso")),
       move: this.#button("Move", "m", "Drag the map; arrows do the same", () => this.use("move")),
@@ -75,8 +75,8 @@ class SlicerView {
     );
     const zoom = element(
       "span",
-      { class: "sk-set", role: "group", "aria-label": "Size" },
-      this.#button("＋", "+", "Enlarge", () => this.map.enlarge(1.4)),
+      { class: "sk-set sk-zoom", role: "group", "aria-label": "Size" },
+      this.#button("+", "+", "Enlarge", () => this.map.enlarge(1.4)),
       this.#button("−", "-", "Make smaller", () => this.map.enlarge(1 / 1.4)),
       this.#button("All", "0", "Show all", () => this.map.whole()),
     );
@@ -95,7 +95,8 @@ class SlicerView {
       ...Object.values(this.modes),
     );
     this.clear = this.#button("Clear", "c", "Choose nothing", () => slicing.clear());
-    const bar = element("div", { class: "sk-tools", role: "toolbar" }, tools, modes, this.clear, zoom);
+    const bar = element("div", { class: "sk-tools", role: "toolbar" }, tools, modes, this.clear);
+    this.plane = element("div", { class: "sk-plane" }, this.ground, this.over, zoom, this.tip);
     this.stage = element("div", { class: "sk-stage" }, bar, this.plane);
     this.status = element("p", { class: "sk-status", role: "status" });
     this.foot = element("div", { class: "sk-foot" }, this.status);
@@ -123,7 +124,7 @@ class SlicerView {
     this.side = element(
       "div",
       { class: "sk-side" },
-      ...[this.legendTitle, this.legend, this.count, this.made, this.keptTitle, this.kept],
+      ...[this.legendTitle, this.legend, this.keptTitle, this.kept, this.count, this.made],
     );
   }
 
@@ -187,7 +188,7 @@ class SlicerView {
     if (!this.from) return this.#pointAt(this.map.under(spot), spot);
     if (this.tool === "lasso") {
       this.map.path.push(spot);
-      this.map.draw();
+      this.map.draw(false);
     } else {
       const { scale } = this.map;
       this.map.move((spot.x - this.from.x) / scale, (spot.y - this.from.y) / scale);
@@ -211,7 +212,7 @@ class SlicerView {
   #drop() {
     this.from = undefined;
     this.map.path = [];
-    this.map.draw();
+    this.map.draw(false);
   }
 
   /** @param {WheelEvent} event */
@@ -230,7 +231,7 @@ class SlicerView {
       tool === "rectangle"
         ? { left: width * 0.35, top: height * 0.35, width: width * 0.3, height: height * 0.3 }
         : undefined;
-    this.map.draw();
+    this.map.draw(false);
     if (tool === "rectangle") this.#sayRectangle();
     else this.slicing.say("");
   }
@@ -299,7 +300,7 @@ class SlicerView {
       rectangle.left += across * STEP;
       rectangle.top += down * STEP;
     }
-    this.map.draw();
+    this.map.draw(false);
     this.#sayRectangle();
   }
 
@@ -316,7 +317,7 @@ class SlicerView {
   #pointAt(place, spot) {
     if (place !== this.map.pointed) {
       this.map.pointed = place;
-      this.map.draw();
+      this.map.draw(false);
       if (place >= 0) this.slicing.askText(place);
     }
     if (spot) this.at = spot;
@@ -332,7 +333,7 @@ class SlicerView {
     const state = outbox.trouble || outbox.refusal ? "not saved" : outbox.unsaved ? "saving…" : "saved";
     this.saved.textContent = state;
     this.saved.dataset.state = state;
-    this.status.textContent = slicing.said;
+    this.status.textContent = slicing.said || HINT;
     this.by.value = String(slicing.by);
     for (const [name, button] of Object.entries(this.tools)) {
       button.setAttribute("aria-pressed", String(name === this.tool));
@@ -345,7 +346,15 @@ class SlicerView {
     this.#showChoice();
     this.#showKept();
     this.#showTip();
-    this.map.draw();
+    this.#redraw();
+  }
+
+  /** Draw the points anew where a change of the choice or the colours asks for it. */
+  #redraw() {
+    const { by, pointedGroup, version } = this.slicing;
+    const drawn = [by, pointedGroup, version].join();
+    this.map.draw(drawn !== this.drawn);
+    this.drawn = drawn;
   }
 
   #showLegend() {
@@ -382,7 +391,7 @@ class SlicerView {
     const share = percent(chosenCount / Math.max(1, config.count));
     this.count.textContent = chosenCount
       ? `${plural(chosenCount, "item")} chosen (${share})`
-      : "Nothing chosen. Draw round some items.";
+      : "Nothing chosen";
     this.made.hidden = !chosenCount;
     if (!chosenCount || this.shownMade === made) return;
     this.shownMade = made;

@@ -21,6 +21,8 @@ export class Slicing {
   /** What was done last, in words. */
   said = "";
   chosenCount = 0;
+  /** How often the choice has changed. */
+  version = 0;
   /** @type {number} the group that is pointed at in the legend, or -1 */
   pointedGroup = -1;
   /** @type {Map<number, [string, string]>} id and text of the items that were pointed at */
@@ -110,6 +112,7 @@ export class Slicing {
 
   #chose() {
     this.chosenCount = this.chosen.reduce((sum, bit) => sum + bit, 0);
+    this.version++;
     this.made = undefined;
     this.#emphasise();
     this.said = "";
