@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -132,7 +131,7 @@ class Slicer(Widget):
         """Return the choice, which comes as one bit for each item."""
         try:
             raw = base64.b64decode(str(message.get("chosen", "")), validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise ValueError(f"the choice is not readable ({error})") from error
         if len(raw) != -(-len(self._ids) // 8):
             raise ValueError("the choice is one of other items: run the cell again")
