@@ -6,6 +6,7 @@ from scalekit.audit.duplicates import exact_duplicates, near_duplicates
 from scalekit.audit.harm import Harm, harm
 from scalekit.audit.junk import junk_rule, junk_rules
 from scalekit.audit.language import Languages, languages
+from scalekit.audit.layout import LAYOUT_VERSION
 from scalekit.audit.map import ItemMap, item_map
 from scalekit.audit.mending import MEND_VERSION, mend
 from scalekit.audit.normalise import normalise, normalised
@@ -15,6 +16,7 @@ from scalekit.audit.quality_classifier import QualityClassifier, quality_classif
 from scalekit.audit.slices import Slice, SliceBook, SliceStatistics, slice_statistics
 
 __all__ = [
+    "LAYOUT_VERSION",
     "MEND_VERSION",
     "AuditReport",
     "Balance",

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from scalekit.frames import FrameError
 
-__all__ = ["LAID_OUT", "given_vectors", "layout", "text_vectors"]
+__all__ = ["LAID_OUT", "LAYOUT_VERSION", "given_places", "given_vectors", "layout", "text_vectors"]
+
+LAYOUT_VERSION = 1
+"""Raised when the same texts and seed come to lie elsewhere than before."""
 
 LAID_OUT = 5_000
 """Items that are laid out themselves; the others are placed beside those they are nearest to."""
@@ -84,16 +87,7 @@ def given_vectors(vectors: Any, rows: int, *, seed: int = 0) -> Array:
     FrameError
         When there is not one vector of finite numbers for each of *rows* items.
     """
-    try:
-        found = np.asarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise FrameError(f"vectors: not readable as an array of numbers ({error})") from error
-    if found.ndim != 2 or len(found) != rows or not found.shape[1]:
-        raise FrameError(f"vectors: {rows} rows are needed, one an item, got shape {found.shape}")
-    if not np.isfinite(found).all():
-        first = int(np.flatnonzero(~np.isfinite(found).all(1))[0])
-        raise FrameError(f"vectors: row {first} holds a number that is not finite")
-    found = _unit(found)
+    found = _unit(_numbers(vectors, rows, "vectors"))
     size = min(DIMENSIONS, rows - 1)
     if found.shape[1] <= DIMENSIONS or size < 1:
         return found
@@ -103,6 +97,36 @@ def given_vectors(vectors: Any, rows: int, *, seed: int = 0) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         reduction = TruncatedSVD(size, n_iter=3, random_state=seed).fit(drawn)
     return _unit(reduction.transform(found))
+
+
+def given_places(places: Any, rows: int) -> Array:
+    """Return places made by other means, or by an earlier map, moved and scaled into [-1, 1].
+
+    Raises
+    ------
+    FrameError
+        When there are not two finite numbers for each of *rows* items.
+    """
+    found = _numbers(places, rows, "places")
+    if found.shape[1] != 2:
+        raise FrameError(f"places: x and y are needed, got {found.shape[1]} columns")
+    if np.abs(found).max(initial=0) <= 1:
+        return found
+    low, high = found.min(axis=0), found.max(axis=0)
+    return np.asarray((found - (low + high) / 2) / ((high - low).max() / 2 or 1), np.float32)
+
+
+def _numbers(values: Any, rows: int, what: str) -> Array:
+    try:
+        found = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise FrameError(f"{what}: not readable as an array of numbers ({error})") from error
+    if found.ndim != 2 or len(found) != rows or not found.shape[1]:
+        raise FrameError(f"{what}: {rows} rows are needed, one an item, got shape {found.shape}")
+    if not np.isfinite(found).all():
+        first = int(np.flatnonzero(~np.isfinite(found).all(1))[0])
+        raise FrameError(f"{what}: row {first} holds a number that is not finite")
+    return found
 
 
 def layout(vectors: Array, *, seed: int = 0, laid_out: int = LAID_OUT) -> Array:

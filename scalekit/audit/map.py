@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scalekit.audit.layout import LAID_OUT, given_vectors, layout, text_vectors
+from scalekit.audit.layout import LAID_OUT, given_places, given_vectors, layout, text_vectors
 from scalekit.display import View, block, counted, note, table
 from scalekit.figures import PALETTE, figure, figure_png
 from scalekit.frames import FrameError, ids_unique, require, texts_given, to_polars
@@ -165,6 +165,7 @@ def item_map(
     by: str | Sequence[str] | None = None,
     vectors: Any = None,
     encoder: Any = None,
+    places: Any = None,
     seed: int = 0,
     laid_out: int = LAID_OUT,
 ) -> ItemMap:
@@ -182,6 +183,8 @@ def item_map(
     encoder
         What makes them: a callable from texts to an array, or an object with ``encode``. Without
         both, words and pieces of words are compared (:func:`scalekit.audit.layout.text_vectors`).
+    places
+        x and y of each item, where they are laid out already: nothing is then computed.
     seed
         Of all draws: same items and seed, same map.
     laid_out
@@ -196,27 +199,36 @@ def item_map(
     frame = texts_given(ids_unique(frame, "item_id", "items"), "items")
     columns = _columns(frame, by)
     texts = frame["text"].cast(pl.String)
-    if vectors is not None and encoder is not None:
-        raise FrameError("give vectors or an encoder, not both")
-    if encoder is not None:
-        encode: Callable[[list[str]], Any] = getattr(encoder, "encode", encoder)
-        vectors = encode(texts.to_list())
-    if vectors is None:
-        how, found = "Words and pieces of words (TF-IDF)", text_vectors(texts.to_list(), seed=seed)
-    else:
-        how, found = "Given vectors", given_vectors(vectors, len(frame), seed=seed)
-    places = layout(found, seed=seed, laid_out=laid_out)
-    how = f"{how}, t-SNE, seed {seed}"
-    if len(frame) > laid_out:
-        how = f"{how}; {laid_out:,} of {len(frame):,} laid out, the rest placed beside them"
+    how, found = _laid_out(texts, vectors, encoder, places, seed, laid_out)
     made = frame.select(
         "item_id",
-        pl.Series("x", places[:, 0], dtype=pl.Float32),
-        pl.Series("y", places[:, 1], dtype=pl.Float32),
+        pl.Series("x", found[:, 0], dtype=pl.Float32),
+        pl.Series("y", found[:, 1], dtype=pl.Float32),
         *[pl.col(c) for c in columns if c in frame.columns],
         *([_word_count(texts)] if "words" in columns and "words" not in frame.columns else []),
     )
     return ItemMap(made, texts, how, made.columns[3], seed)
+
+
+def _laid_out(
+    texts: pl.Series, vectors: Any, encoder: Any, places: Any, seed: int, laid_out: int
+) -> tuple[str, NDArray[np.float32]]:
+    if sum(given is not None for given in (vectors, encoder, places)) > 1:
+        raise FrameError("give one of vectors, encoder and places")
+    rows = len(texts)
+    if places is not None:
+        return "Given places", given_places(places, rows)
+    if encoder is not None:
+        encode: Callable[[list[str]], Any] = getattr(encoder, "encode", encoder)
+        vectors = encode(texts.to_list())
+    if vectors is None:
+        how, own = "Words and pieces of words (TF-IDF)", text_vectors(texts.to_list(), seed=seed)
+    else:
+        how, own = "Given vectors", given_vectors(vectors, rows, seed=seed)
+    how = f"{how}, t-SNE, seed {seed}"
+    if rows > laid_out:
+        how = f"{how}; {laid_out:,} of {rows:,} laid out, the rest placed beside them"
+    return how, layout(own, seed=seed, laid_out=laid_out)
 
 
 def _columns(frame: pl.DataFrame, by: str | Sequence[str] | None) -> list[str]:

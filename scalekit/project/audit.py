@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from scalekit.audit import (
+    LAYOUT_VERSION,
     MEND_VERSION,
     AuditReport,
     Balance,
+    ItemMap,
     Quality,
     Slice,
     SliceBook,
@@ -26,6 +29,7 @@ from scalekit.gates import Check, Gate
 from scalekit.journal import Event
 from scalekit.project.folder import who
 from scalekit.project.stage import Stage
+from scalekit.signing import digest
 
 if TYPE_CHECKING:
     from scalekit.widgets import Slicer
@@ -170,9 +174,24 @@ class Audit(Stage):
             items = items.join(
                 more.select("item_id", *new), on="item_id", how="left", maintain_order="left"
             )
-        with Progress("Laying out the map"):
-            made = item_map(items, **options)
+        made = self._item_map(items, options)
         return Slicer(made, SliceBook(self._folder / SLICES), marks=self.report().marks, by=who())
+
+    def _item_map(self, items: pl.DataFrame, options: dict[str, Any]) -> ItemMap:
+        """Lay the items out, or where the last map had the same items, as there."""
+        if {"vectors", "encoder", "places"} & set(options):
+            return item_map(items, **options)
+        how = {k: v for k, v in options.items() if k != "by"}
+        of = digest([LAYOUT_VERSION, how, items["item_id"].to_list(), items["text"].to_list()])
+        path = self._folder / "audit/map.parquet"
+        kept = pl.read_parquet(path) if path.is_file() else None
+        if kept is not None and kept["of"].first() == of:
+            made = item_map(items, places=kept.select("x", "y"), **options)
+            return replace(made, method=kept["method"][0])
+        made = item_map(items, **options)
+        said = [pl.lit(v).alias(n) for n, v in (("of", of), ("method", made.method))]
+        write_parquet(made.table.select("item_id", "x", "y", *said), path)
+        return made
 
     @property
     def slices(self) -> list[str]:

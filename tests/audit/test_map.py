@@ -63,8 +63,23 @@ def test_vectors_come_from_an_encoder_or_are_given() -> None:
     assert "Given vectors" in own.method
     for encoder in (Encoder(), Encoder().encode):
         assert item_map(given, encoder=encoder).table.equals(own.table)
-    with pytest.raises(FrameError, match="not both"):
+    with pytest.raises(FrameError, match="give one of"):
         item_map(given, vectors=vectors, encoder=Encoder())
+
+
+def test_places_made_by_other_means_are_taken_and_scaled() -> None:
+    given = items()
+    first = item_map(given)
+    again = item_map(given, places=first.table.select("x", "y"))
+    assert again.table.equals(first.table)
+    own = np.random.default_rng(0).normal(size=(60, 2)) * 40 + 300
+    found = item_map(given, places=own).table.select("x", "y").to_numpy()
+    assert np.abs(found).max() == pytest.approx(1)
+    assert np.corrcoef(found[:, 0], own[:, 0])[0, 1] == pytest.approx(1)
+    with pytest.raises(FrameError, match="x and y are needed, got 3"):
+        item_map(given, places=np.ones((60, 3)))
+    with pytest.raises(FrameError, match="places: 60 rows are needed"):
+        item_map(given, places=own[:5])
 
 
 @pytest.mark.parametrize(

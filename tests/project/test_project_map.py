@@ -75,6 +75,27 @@ def test_more_columns_to_colour_by(ready: Any) -> None:
         ready.audit.map(also=[{"score": 1}])
 
 
+def test_a_map_of_the_same_items_is_not_laid_out_again(
+    ready: Any, add: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ready.audit.map().map
+
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("laid out again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scalekit.audit.map.layout", never)
+        again = ready.audit.map(by="tier").map
+        assert again.table.select("x", "y").equals(first.table.select("x", "y"))
+        assert again.method == first.method
+        with pytest.raises(AssertionError, match="laid out again"):
+            ready.audit.map(seed=1)
+    add(ready, "synthetic_delivery.jsonl")
+    ready.collect.gate()
+    ready.audit.run()
+    assert len(ready.audit.map().map.table) > len(first.table)
+
+
 def test_without_an_audit_there_is_no_map_and_no_slice(tmp_path: Path) -> None:
     project = sk.Project(tmp_path / "p")
     for act in (project.audit.map, lambda: project.audit.slice("x")):
