@@ -216,3 +216,33 @@ def test_light_and_dark_and_coloured_by_another_column(folder: Path, open_notebo
         photographed(notebook, "dark")
     finally:
         notebook.desk.command("apputils:change-theme", theme="JupyterLab Light")
+
+
+def test_a_hundred_thousand_points_are_drawn_and_chosen(folder: Path, open_notebook: Open) -> None:
+    notebook = started(
+        open_notebook,
+        f"""
+import numpy as np, polars as pl
+from pathlib import Path
+from scalekit.audit import SliceBook, item_map
+from scalekit.widgets import Slicer
+rng = np.random.default_rng(0)
+category = pl.Series(np.repeat(["left", "right"], 50_000))
+places = rng.uniform(0.1, 0.9, (100_000, 2)) * np.where(category == "left", -1, 1)[:, None]
+items = pl.DataFrame({{"item_id": np.arange(100_000).astype(str), "category": category}})
+items = items.with_columns(pl.format("text of {{}}", "item_id").alias("text"))
+made = item_map(items, places=places)
+slicer = Slicer(made, SliceBook(Path({str(folder)!r}) / "slices.jsonl"))
+slicer
+""",
+    )
+    page = notebook.page
+    page.locator(ROOT).scroll_into_view_if_needed()
+    lasso(notebook, spots(notebook, "left")[:20_000])
+    page.wait_for_selector(f"{ROOT} tbody th:has-text('left')")
+    page.fill(f"{ROOT} .sk-naming input", "half")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"{ROOT} .sk-kept button:has-text('half')")
+    kept = SliceBook(folder / "slices.jsonl").ids()["half"]
+    assert sorted(map(int, kept)) == list(range(50_000))
+    assert notebook.desk.foreign_requests() == []
