@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "HASH_BITS", "Codes", "Matches", "Places", "Shingles", "Wanted", "folds_otherwise",
-    "matching_windows", "shingle_hashes", "windows",
+    "matching_windows", "shingle_hashes", "windows", "with_windows",
 ]  # fmt: skip
 
 Codes = NDArray[np.uint64]
@@ -136,9 +136,23 @@ def matching_windows(
         first += len(starts) - 1
 
 
+def with_windows(texts: pl.Series, wanted: Mapping[int, Codes]) -> NDArray[np.bool_]:
+    """Say of each text whether it may have one of these runs of words.
+
+    *wanted* has hashes from :func:`windows` by number of words. What is said not to have one has
+    none; what may have one is to be looked at word by word.
+    """
+    held = folds_otherwise(texts)
+    looked_for = {n: Wanted(hashes) for n, hashes in wanted.items()}
+    for first, _, matches in matching_windows(texts, looked_for):
+        for found in matches.values():
+            held[first + found.text] = True
+    return held
+
+
 def folds_otherwise(texts: pl.Series) -> NDArray[np.bool_]:
     """Say which texts have signs of the few scripts folded otherwise than in scalekit.text."""
-    return texts.str.contains(OTHERWISE).fill_null(False).to_numpy()
+    return texts.str.contains(OTHERWISE).fill_null(False).to_numpy(writable=True)
 
 
 def _blocks(texts: pl.Series) -> Iterator[tuple[NDArray[np.uint8], Places]]:

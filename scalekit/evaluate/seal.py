@@ -31,7 +31,7 @@ from scalekit.evaluate.measure import Measured, measure
 from scalekit.evaluate.overlap import N
 from scalekit.frames import ids_unique, require, to_polars, write_atomically
 from scalekit.journal import Journal, read
-from scalekit.shingling import Wanted, folds_otherwise, matching_windows, windows
+from scalekit.shingling import windows, with_windows
 from scalekit.signing import canonical, keys_folder, merkle_root, private_file
 from scalekit.text import words
 
@@ -274,12 +274,8 @@ class Seal:
 
 def _may_hold(texts: pl.Series, codes: Mapping[str, Sequence[int]]) -> pl.Series:
     """Say which texts may have one of these windows (by number of words)."""
-    wanted = {int(n): Wanted(np.array(found, dtype=np.uint64)) for n, found in codes.items()}
-    held = folds_otherwise(texts)
-    for first, _, matches in matching_windows(texts, wanted):
-        for found in matches.values():
-            held[first + found.text] = True
-    return pl.Series(held, dtype=pl.Boolean)
+    wanted = {int(n): np.array(found, dtype=np.uint64) for n, found in codes.items()}
+    return pl.Series(with_windows(texts, wanted), dtype=pl.Boolean)
 
 
 def _joined(text: str) -> str:
