@@ -22,7 +22,7 @@ import polars as pl
 from scalekit.frames import write_parquet
 from scalekit.signing import digest, digest_file
 
-__all__ = ["Engine", "EngineError", "Local", "Pool", "Ray", "Work"]
+__all__ = ["Engine", "EngineError", "Local", "Pool", "Ray", "Work", "cut"]
 
 Work = Callable[..., pl.DataFrame]
 Progress = Callable[[int, int], None]
@@ -122,6 +122,26 @@ class _Parts:
 def work(function: Work, part: Path, result: Path, settings: Mapping[str, Any]) -> None:
     """Work one part: the same in whichever process."""
     write_parquet(function(pl.read_parquet(part), **settings), result)
+
+
+def cut(parts: Sequence[Path], into: Path, rows: int = 50_000) -> list[Path]:
+    """Return the parts, those of more than *rows* rows as several files of as many; rows in order.
+
+    The files are named by what is in the part, and written once.
+    """
+    found = []
+    for part in parts:
+        many = pl.scan_parquet(part).select(pl.len()).collect().item()
+        if many <= rows:
+            found.append(part)
+            continue
+        name = digest_file(part).rpartition(":")[2][:24]
+        for start in range(0, many, rows):
+            piece = into / f"{name}-{start // rows}.parquet"
+            if not piece.exists():
+                write_parquet(pl.scan_parquet(part).slice(start, rows).collect(), piece)
+            found.append(piece)
+    return found
 
 
 class Local(_Parts):

@@ -2,7 +2,8 @@
 
 from scalekit.audit.balance import Balance, balance, filled_or_padded
 from scalekit.audit.clean import AuditReport, audit, gate
-from scalekit.audit.duplicates import exact_duplicates, near_duplicates
+from scalekit.audit.copies import LOWEST, Copies
+from scalekit.audit.duplicates import EXACT_UP_TO, exact_duplicates, near_duplicates
 from scalekit.audit.harm import Harm, harm
 from scalekit.audit.junk import junk_rule, junk_rules
 from scalekit.audit.language import Languages, languages
@@ -10,16 +11,20 @@ from scalekit.audit.layout import LAYOUT_VERSION
 from scalekit.audit.map import ItemMap, item_map
 from scalekit.audit.mending import MEND_VERSION, mend
 from scalekit.audit.normalise import normalise, normalised
+from scalekit.audit.part_pairs import part_pairs
 from scalekit.audit.personal import find_personal, mask, masked
 from scalekit.audit.quality import Quality, quality
 from scalekit.audit.quality_classifier import QualityClassifier, quality_classifier
 from scalekit.audit.slices import Slice, SliceBook, SliceStatistics, slice_statistics
 
 __all__ = [
+    "EXACT_UP_TO",
     "LAYOUT_VERSION",
+    "LOWEST",
     "MEND_VERSION",
     "AuditReport",
     "Balance",
+    "Copies",
     "Harm",
     "ItemMap",
     "Languages",
@@ -45,6 +50,7 @@ __all__ = [
     "near_duplicates",
     "normalise",
     "normalised",
+    "part_pairs",
     "quality",
     "quality_classifier",
     "slice_statistics",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from scalekit.audit import (
+    EXACT_UP_TO,
     LAYOUT_VERSION,
+    LOWEST,
     MEND_VERSION,
     AuditReport,
     Balance,
@@ -20,10 +24,11 @@ from scalekit.audit import (
     gate,
     item_map,
     mend,
+    part_pairs,
     quality,
 )
 from scalekit.display import Progress
-from scalekit.engine import Local
+from scalekit.engine import Engine, Local, cut
 from scalekit.frames import FrameError, require, to_polars, write_parquet
 from scalekit.gates import Check, Gate
 from scalekit.journal import Event
@@ -47,16 +52,22 @@ class Audit(Stage):
     name = "audit"
     purpose = "Clean: mended, no copies, no junk, private data masked. Balanced: no gaps."
 
-    def run(self) -> AuditReport:
+    def run(self, engine: Engine | None = None) -> AuditReport:
         """Audit all batches in use; batches audited before are not mended again.
+
+        *engine* works the parts: :class:`scalekit.engine.Pool` in several processes, ``Ray`` on a
+        cluster; by default this process. The result is the same, and a run that was stopped goes on
+        where it was.
 
         Raises
         ------
         GateClosedError
             When an earlier gate is not passed.
+        EngineError
+            When a worker died; what is finished is kept.
         """
         self.require_before()
-        report = self._audit()
+        report = self._audit(engine or Local())
         for name in TABLES:
             write_parquet(getattr(report, name), self._folder / f"audit/{name}.parquet")
         write_parquet(report.balance.table, self._folder / "audit/balance.parquet")
@@ -85,14 +96,17 @@ class Audit(Stage):
             **tables, balance=found, near_duplicate=self._folder.thresholds.near_duplicate
         )
 
-    def _audit(self) -> AuditReport:
+    def _audit(self, engine: Engine) -> AuditReport:
         limits = self._folder.thresholds
+        into = self._folder / "audit/parts"
         with Progress("Mending batches") as progress:
-            into, batches = self._folder / "audit/parts", self._project.collect.parts()
-            parts = Local().run(mend, batches, into, {}, progress, MEND_VERSION)
+            batches = cut(self._project.collect.parts(), into)
+            parts = engine.run(mend, batches, into, {}, progress, MEND_VERSION)
+        items = pl.concat(map(pl.read_parquet, parts), how="diagonal")
+        pairs = self._pairs(parts, items["item_id"], engine) if len(items) > EXACT_UP_TO else None
         before = self._before_newest()
         return audit(
-            pl.concat(map(pl.read_parquet, parts), how="diagonal"),
+            items,
             self._project.specify.spec.shares,
             threshold=limits.near_duplicate,
             restored=[e.data["item_id"] for e in self._folder.events(AUDITS, "restored")],
@@ -100,6 +114,21 @@ class Audit(Stage):
             at_least=limits.at_least,
             gaps=before.data["gaps"] if before else None,
             sealed=self._sealed(),
+            pairs=pairs,
+        )
+
+    def _pairs(self, parts: list[Path], ids: pl.Series, engine: Engine) -> pl.DataFrame:
+        """Return the texts that are alike among more than are compared one with another."""
+        lowest = min(LOWEST, self._folder.thresholds.near_duplicate)
+        with ExitStack() as steps:
+            found = part_pairs(
+                parts, self._folder / "audit/pairs", threshold=lowest, engine=engine,
+                progress=lambda step: steps.enter_context(Progress(step)),
+            )  # fmt: skip
+        return found.select(
+            ids.gather(found["left"]).alias("item_id"),
+            ids.gather(found["right"]).alias("other_id"),
+            "score",
         )
 
     def _sealed(self) -> pl.DataFrame | None:
