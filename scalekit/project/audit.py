@@ -37,7 +37,7 @@ from scalekit.project.stage import Stage
 from scalekit.signing import digest
 
 if TYPE_CHECKING:
-    from scalekit.widgets import Slicer
+    from scalekit.widgets import Slicer, ThresholdSlider
 
 __all__ = ["Audit"]
 
@@ -180,6 +180,15 @@ class Audit(Stage):
         As :func:`scalekit.audit.quality`.
         """
         return quality(self.items(), families=families)
+
+    def threshold(self) -> ThresholdSlider:
+        """Open a slider over the similarity from which near-copies go; nothing is searched again.
+
+        The threshold itself is ``near_duplicate`` in ``project.toml``.
+        """
+        from scalekit.widgets import ThresholdSlider
+
+        return ThresholdSlider(self.report().copies)
 
     def gaps(self) -> pl.DataFrame:
         """Return the collection requests of the last audit: ``category, still needed``."""

@@ -8,5 +8,6 @@ from scalekit.widgets.labeler import Labeler
 from scalekit.widgets.slicer import Slicer
 from scalekit.widgets.spec_writer import SpecWriter
 from scalekit.widgets.stepper import Stepper
+from scalekit.widgets.threshold import ThresholdSlider
 
-__all__ = ["Adjudicator", "Labeler", "Slicer", "SpecWriter", "Stepper"]
+__all__ = ["Adjudicator", "Labeler", "Slicer", "SpecWriter", "Stepper", "ThresholdSlider"]
