@@ -121,7 +121,8 @@ def _refuse_if_most(name: str, bad: list[dict[str, Any]], over: list[int], rows:
         )
     if (len(bad) - len(over)) * 2 <= rows - len(over):
         return
-    first = min((b for b in bad if b["row"] not in set(over)), key=lambda b: b["row"])
+    skipped = set(over)
+    first = min((b for b in bad if b["row"] not in skipped), key=lambda b: b["row"])
     raise ReadingError(
         f"{name}: {len(bad) - len(over)} of {rows} rows can't be read, so the file is probably not "
         f"what it seems. First: row {first['row']}: {first['reason']}. Nothing was stored"

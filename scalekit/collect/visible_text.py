@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 __all__ = ["decoded_page", "visible_text"]
@@ -54,10 +55,20 @@ def visible_text(html: str) -> str:
     No style sheet is read: what CSS hides comes too.
     """
     page = _Page()
-    page.feed(html)
+    page.feed(_ended(html))
     page.close()
     lines = (" ".join(line.split()) for line in "".join(page.parts).split("\n"))
     return "\n".join(line for line in lines if line)
+
+
+def _ended(html: str) -> str:
+    """Return *html* without markup that is open at its end.
+
+    Over such markup Python's parser takes time that grows with its square (CVE-2025-6069).
+    """
+    comment, tag = html.rfind("-->") + 1, html.rfind(">") + 1
+    within = html[comment:tag].replace("<!--", " <!")
+    return html[:comment] + within + html[max(comment, tag) :].replace("<", "&lt;")
 
 
 class _Page(HTMLParser):
@@ -65,13 +76,22 @@ class _Page(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self._unseen: list[str] = []
+        self._open: Counter[str] = Counter()  # how often each tag stands in that list
         self._pre = 0
+
+    def parse_marked_section(self, i: int, report: int = 1) -> int:
+        # Of HTML, what starts with <![ is a comment that is written wrongly; the base class fails
+        # on most of them (WHATWG HTML, 13.2.5.42, markup declaration open state).
+        return self.parse_bogus_comment(i)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "body" or (tag in BLOCKS and self._unseen == ["head"]):
-            self._unseen.clear()  # a head that was never closed ends where content starts
+            # A head that was never closed ends where content starts.
+            self._unseen.clear()
+            self._open.clear()
         if tag in UNSEEN:
             self._unseen.append(tag)
+            self._open[tag] += 1
         elif tag in BLOCKS:
             self.parts.append("\n")
             self._pre += tag == "pre"
@@ -79,9 +99,11 @@ class _Page(HTMLParser):
             self.parts.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in self._unseen:
-            while self._unseen.pop() != tag:
-                pass
+        if self._open[tag]:
+            closed = ""
+            while closed != tag:
+                closed = self._unseen.pop()
+                self._open[closed] -= 1
         elif tag in BLOCKS:
             self.parts.append("\n")
             self._pre -= tag == "pre" and self._pre > 0

@@ -63,9 +63,30 @@ def test_no_sign_is_lost_that_a_known_library_finds(html: str) -> None:
     assert theirs <= set("".join(visible_text(html).split())) | {"\ufffd"}
 
 
+SIGNS = ["<", "<!", "<![", "<![CDATA[", "]]>", "<!DOCTYPE", "<!--", "-->", "<?", ">", "</", "&",
+         "&#", "x;", '"', "'", "=", "p", "script", "</script>", " "]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(SIGNS), max_size=12).map("".join))
+def test_no_markup_is_so_broken_that_reading_fails(html: str) -> None:
+    assert isinstance(visible_text(html), str)
+
+
+@pytest.mark.parametrize("sign", ["<p ", "<!--", "<a b='", "<![ ", "<svg>"])
+def test_a_page_of_open_markup_is_read_in_time_that_grows_with_its_length(sign: str) -> None:
+    # In the square of its length, this would take the better part of an hour.
+    assert visible_text(f"<p>seen</p>{sign * 200_000}").startswith("seen")
+
+
 @pytest.mark.parametrize(
     ("html", "text"),
     [
+        ("<p>one<![if !mso]><p>two<![endif]><p>three", "one\ntwo\nthree"),
+        ("<p>one<![ broken> two", "one two"),
+        ("<p>one<!-- never closed <p>two", "one two"),
+        ("<p>1 < 2 and 2 > 1", "1 < 2 and 2 > 1"),
+        ("<p>one <3", "one <3"),
         ("<head><title>t</title><p>the head was never closed", "the head was never closed"),
         ("no markup at all", "no markup at all"),
         ("<p>one</script></p><p>two", "one\ntwo"),
