@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +50,11 @@ def ending(path: Path) -> str:
 
 
 def stem(path: Path) -> str:
-    """Return the name of a file without its endings, in small letters."""
+    """Return the name of a file without its endings, as the short name of a batch may be."""
     name = path.name.lower()
     for packed in PACKED:
         name = name.removesuffix(packed)
-    return name.removesuffix(ending(path))
+    return re.sub(r"[^a-z0-9_]+", "-", name.removesuffix(ending(path))).strip("-_")[:64]
 
 
 def refuse_foreign(name: str, start: bytes) -> None:

@@ -77,6 +77,25 @@ def test_the_same_batch_twice_is_stored_once_and_another_of_its_name_refused(
     assert project.collect.items()["text"].to_list() == ["one", "two"]
 
 
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("Export.csv", "export"),
+        ("Export 2026.10.csv", "export-2026-10"),
+        ("_chat.jsonl.gz", "chat"),
+        ("Überblick.csv", "berblick"),
+        ("x" * 90 + ".csv", "x" * 64),
+    ],
+)
+def test_a_batch_without_a_name_is_named_after_its_file(
+    project: Any, tmp_path: Path, file: str, name: str
+) -> None:
+    content = '{"text": "one"}' if "jsonl" in file else "text\none\n"
+    (tmp_path / file).write_text(content)
+    fields = {k: v for k, v in FIELDS.items() if k != "batch_id"}
+    assert project.collect.add(tmp_path / file, **fields).batch_id == name
+
+
 def test_ids_of_an_earlier_batch_are_refused_by_id(project: Any, tmp_path: Path) -> None:
     project.collect.add(frame("one", item_id=["t-1"]), **FIELDS)
     before = files(tmp_path)
