@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
 
 import scalekit as sk
 from scalekit.collect import ProvenanceError
@@ -86,20 +89,33 @@ def test_the_same_batch_with_other_evidence_is_refused(project: Any, log: Path) 
         project.collect.add(TEXTS, evidence=log, **FIELDS)
 
 
-def test_where_each_row_is_from_survives_audit_and_split(
+def crawl(path: Path, pages: int) -> Path:
+    """A crawl of *pages* pages and as many pictures."""
+    with path.open("wb") as stream:
+        writer = WARCWriter(stream, gzip=True)
+        for i in range(pages):
+            text = f"<p>Page number {i} says something of its own, {i * 7919}."
+            for kind, body in (("text/html", text.encode()), ("image/png", b"\x89PNG")):
+                said = StatusAndHeaders("200 OK", [("Content-Type", kind)], protocol="HTTP/1.1")
+                record = writer.create_warc_record(
+                    f"https://example.org/{i}.{kind[-3:]}", "response", http_headers=said,
+                    payload=io.BytesIO(body),
+                    warc_headers_dict={"WARC-Date": "2026-10-02T08:30:00Z"},
+                )  # fmt: skip
+                writer.write_record(record)
+    return path
+
+
+def test_where_each_page_of_a_crawl_is_from_survives_the_audit(
     project: Any, tmp_path: Path, log: Path
 ) -> None:
-    rows = [
-        {"text": f"Page number {i} says something of its own, {i * 7919}.",
-         "url": f"https://example.org/{i}", "fetched": "2026-10-02T08:30:00+00:00"}
-        for i in range(6)
-    ]  # fmt: skip
-    project.collect.add(rows, evidence=log, **FIELDS)
-    expected = [(f"crawl-0000{i + 1}", "crawl", FIELDS["source"], "public-web",
-                 f"https://example.org/{i}", "2026-10-02T08:30:00+00:00")
+    batch = project.collect.add(crawl(tmp_path / "x.warc.gz", 6), evidence=log, **FIELDS)
+    assert (batch.rows, batch.quarantined, batch.passed_over) == (6, 6, 6)
+    expected = [(f"crawl-{2 * i + 1:05d}", "crawl", FIELDS["source"], "public-web",
+                 f"https://example.org/{i}.tml", "2026-10-02T08:30:00+00:00")
                 for i in range(6)]  # fmt: skip
     columns = ("item_id", "batch_id", "source", "tier", "url", "fetched")
-    assert project.collect.gate().passed
+    assert project.collect.gate().passed, "pictures do not make a crawl a badly read file"
     assert project.collect.items().select(columns).rows() == expected
     assert project.audit.run().items.select(columns).rows() == expected
     assert sk.Project(project.folder.root).audit.items().select(columns).rows() == expected
