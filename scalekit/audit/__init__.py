@@ -3,6 +3,7 @@
 from scalekit.audit.balance import Balance, balance, filled_or_padded
 from scalekit.audit.clean import AuditReport, audit, gate
 from scalekit.audit.copies import LOWEST, Copies
+from scalekit.audit.crossings import Crossings, crossings
 from scalekit.audit.duplicates import EXACT_UP_TO, exact_duplicates, near_duplicates
 from scalekit.audit.harm import Harm, harm
 from scalekit.audit.junk import junk_rule, junk_rules
@@ -25,6 +26,7 @@ __all__ = [
     "AuditReport",
     "Balance",
     "Copies",
+    "Crossings",
     "Harm",
     "ItemMap",
     "Languages",
@@ -35,6 +37,7 @@ __all__ = [
     "SliceStatistics",
     "audit",
     "balance",
+    "crossings",
     "exact_duplicates",
     "filled_or_padded",
     "find_personal",

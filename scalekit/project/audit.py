@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +17,19 @@ from scalekit.audit import (
     MEND_VERSION,
     AuditReport,
     Balance,
+    Crossings,
+    Harm,
     ItemMap,
+    Languages,
     Quality,
     Slice,
     SliceBook,
     audit,
+    crossings,
     gate,
+    harm,
     item_map,
+    languages,
     mend,
     part_pairs,
     quality,
@@ -180,6 +187,18 @@ class Audit(Stage):
         As :func:`scalekit.audit.quality`.
         """
         return quality(self.items(), families=families)
+
+    def languages(self, *expected: str) -> Languages:
+        """Say which language each item is in; as :func:`scalekit.audit.languages`, drops nothing."""
+        return languages(self.items(), expected or None)
+
+    def harm(self, classifier: Callable[[list[str]], Any] | None = None) -> Harm:
+        """Name candidates of harm; as :func:`scalekit.audit.harm`, drops nothing."""
+        return harm(self.items(), classifier=classifier)
+
+    def crossings(self, row: str = "category", column: str = "tier") -> Crossings:
+        """Cross two columns of the items; as :func:`scalekit.audit.crossings`."""
+        return crossings(self.items(), row, column, at_least=1)
 
     def threshold(self) -> ThresholdSlider:
         """Open a slider over the similarity from which near-copies go; nothing is searched again.
