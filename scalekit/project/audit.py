@@ -189,7 +189,7 @@ class Audit(Stage):
         return quality(self.items(), families=families)
 
     def languages(self, *expected: str) -> Languages:
-        """Say which language each item is in; as :func:`scalekit.audit.languages`, drops nothing."""
+        """Say which language each item is in, as :func:`scalekit.audit.languages`; drops none."""
         return languages(self.items(), expected or None)
 
     def harm(self, classifier: Callable[[list[str]], Any] | None = None) -> Harm:

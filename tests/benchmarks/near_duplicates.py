@@ -4,7 +4,9 @@ Documents: paragraphs of 90 to 200 words from the texts and sources that lie on 
 and edited copies of them (12 %: none, 2, 5, 10, 15, 20 or 30 % of the words substituted, dropped or
 inserted; some in capitals). Truth: all pairs with Jaccard similarity of word 5-grams >= .8, by the
 exact join. CPU seconds of one process with one thread, from texts to pairs; peers get the same
-shingles' texts. A peer that is not installed is left out. ``--quick``: 10,000 documents.
+shingles' texts. A peer that is not installed is left out. Wrong removals: texts that went and are
+not that much alike, by their sets of words, to one that stayed. Peak of memory: of a process that
+finds the near-duplicates of 400,000 generated documents in 16 files. ``--quick``: 10,000 documents.
 """
 
 from __future__ import annotations
@@ -13,8 +15,11 @@ import importlib.util
 import json
 import os
 import random
+import resource
+import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,9 +30,10 @@ for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
 
 import polars as pl  # noqa: E402
 
+from scalekit.audit import near_duplicates, part_pairs  # noqa: E402
 from scalekit.audit.minhash import minhash_pairs  # noqa: E402
 from scalekit.shingling import shingle_hashes  # noqa: E402
-from scalekit.text import jaccard_pairs, words  # noqa: E402
+from scalekit.text import jaccard_pairs, shingles, words  # noqa: E402
 
 N, THRESHOLD, BANDS, ROWS = 5, 0.8, 16, 8
 RATES = (0, 0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
@@ -133,8 +139,40 @@ def timed(
     return found, time.process_time() - begun
 
 
+def wrong_removals(texts: pl.Series) -> int:
+    """Count texts that went without being like one that stayed, by sets of words in Python."""
+    items = pl.DataFrame({"item_id": [str(n) for n in range(len(texts))], "text": texts})
+    gone = near_duplicates(items, threshold=THRESHOLD, n=N, method="minhash")
+    stays = set(items["item_id"]) - set(gone["item_id"])
+    wrong = 0
+    for item, kept in gone.select("item_id", "kept_id").iter_rows():
+        one, other = (
+            set(shingles([w.folded for w in words(texts[int(i)])], N)) for i in (item, kept)
+        )
+        wrong += kept not in stays or len(one & other) < THRESHOLD * len(one | other)
+    return wrong
+
+
+def peak_of_parts(documents: int, folder: Path) -> float:
+    """Return the peak of memory, in MB, of a process that works through files of documents."""
+    from audit_million import batch, vocabulary
+
+    known = vocabulary()
+    for n in range(16):
+        batch(n, documents // 16, folder / f"{n}.parquet", *known)
+    done = subprocess.run(
+        [sys.executable, __file__, "--parts", str(folder)], check=True, capture_output=True
+    )
+    return float(done.stdout)
+
+
 def main() -> None:
     """Measure and print."""
+    if "--parts" in sys.argv:
+        folder = Path(sys.argv[-1])
+        part_pairs([folder / f"{n}.parquet" for n in range(16)], folder / "work")
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
     texts = corpus(10_000 if "--quick" in sys.argv[1:] else 100_000)
     shingle_hashes(texts.head(100), N)  # byte code and tables are there
     found, seconds = timed(ours, texts)
@@ -144,6 +182,7 @@ def main() -> None:
         "recall": len(found & truth) / len(truth),
         "precision": len(found & truth) / len(found),
         "docs_per_cpu_s": len(texts) / seconds,
+        "wrong_removals": wrong_removals(texts),
     }
     for name, peer in (("datasketch", datasketch), ("rensa", rensa)):
         if importlib.util.find_spec(name) is None:
@@ -152,6 +191,9 @@ def main() -> None:
         figures[f"docs_per_cpu_s_ratio_{name}"] = took / seconds
         figures[f"recall_{name}"] = len(theirs & truth) / len(truth)
         figures[f"precision_{name}"] = len(theirs & truth) / max(1, len(theirs))
+    many = 40_000 if "--quick" in sys.argv[1:] else 400_000
+    with tempfile.TemporaryDirectory() as folder:
+        figures[f"peak_mb_{many // 1000}k"] = peak_of_parts(many, Path(folder))
     size = sum(len(words(text)) for text in texts.head(1000)) / 1000
     for name, value in figures.items():
         line = {"figure": name, "value": round(value, 4), "documents": len(texts)}
