@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from scalekit.audit import mend
-from scalekit.engine import EngineError, Local, Pool, result_path
+from scalekit.engine import EngineError, Local, Pool, cut, result_path
 from scalekit.frames import write_parquet
 
 CALLS: list[list[int]] = []
@@ -173,6 +173,16 @@ def test_a_pool_gives_bit_by_bit_what_one_process_gives(tmp_path: Path) -> None:
     before = [p.stat().st_mtime_ns for p in two]
     assert Pool(2).run(mend, given, tmp_path / "two", {}) == two
     assert [p.stat().st_mtime_ns for p in two] == before
+
+
+def test_large_parts_are_cut_once_and_lose_nothing(tmp_path: Path) -> None:
+    given = parts(tmp_path, list(range(7)), [7], list(range(8, 12)))
+    pieces = cut(given, tmp_path / "cut", rows=3)
+    assert results(pieces) == [[0, 1, 2], [3, 4, 5], [6], [7], [8, 9, 10], [11]]
+    assert pieces[3] == given[1]
+    before = [p.stat().st_mtime_ns for p in pieces]
+    assert cut(given, tmp_path / "cut", rows=3) == pieces
+    assert [p.stat().st_mtime_ns for p in pieces] == before
 
 
 def test_a_worker_that_dies_is_said_and_what_was_finished_is_kept(tmp_path: Path) -> None:

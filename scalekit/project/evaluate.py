@@ -153,6 +153,11 @@ class Evaluate(Stage):
                     write_parquet(frame, path)
                 elif frame.filter(hidden).height:
                     write_parquet(frame.filter(~hidden), path)
+        for path in (self._folder / "audit/pairs").glob("*.parquet"):
+            path.unlink()  # texts of candidates for near-copies; the next audit makes them again
+        for path in (self._folder / "collect/evidence").rglob("*.copy"):
+            if any(current.holds([path.read_text(encoding="utf-8", errors="replace")])):
+                path.unlink()  # its digest stays on the batch's record
         audited = self._folder / "audit/items.parquet"
         frame = pl.read_parquet(audited).filter(~pl.col("item_id").is_in(copies))
         content = [c for c in frame.columns if c not in OPEN_COLUMNS]

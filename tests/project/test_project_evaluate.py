@@ -84,6 +84,24 @@ def test_no_copy_of_a_sealed_text_stands_there_as_a_marked_duplicate(labelled: A
     assert standing_in(labelled, copies["text"].to_list()) == set()
 
 
+def test_neither_work_files_nor_evidence_keep_a_sealed_text(
+    labelled: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in an audit of very many items: cut into parts, near-copies by way of files.
+    monkeypatch.setattr("scalekit.project.audit.EXACT_UP_TO", 10)
+    exact = labelled.audit.report()
+    by_parts = labelled.audit.run()
+    gone = [r.marks.filter(rule="near-duplicate")["item_id"].sort() for r in (exact, by_parts)]
+    assert gone[0].equals(gone[1])
+    log = labelled.folder.root / "collect/evidence/helpdesk_export/log.txt.copy"
+    log.parent.mkdir(parents=True)
+    log.write_text("\n".join(labelled.audit.items()["text"]))
+    assert len(standing_in(labelled, labelled.audit.items()["text"].to_list())) > 3
+    labelled.evaluate.decontaminate()
+    labelled.evaluate.seal(shares={"train": 0.1, "dev": 0.1, "sealed": 0.8})
+    assert standing_in(labelled, list(hidden(labelled).values())) == set()
+
+
 def test_a_row_set_aside_keeps_no_copy_of_a_sealed_text(audited: Any, samples: Path) -> None:
     # The usual reason to set a row aside: the export holds it twice.
     inbox = pl.read_csv(samples / "requests_inbox.csv")
