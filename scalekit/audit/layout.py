@@ -170,7 +170,7 @@ def _tsne(vectors: Array, seed: int) -> Array:
         vectors = np.pad(vectors, ((0, 0), (0, 1)))
     perplexity = min(30.0, (rows - 1) / 3)
     found: Array = TSNE(
-        init="pca", perplexity=perplexity, angle=ANGLE, max_iter=500, random_state=seed, n_jobs=-1
+        init="pca", perplexity=perplexity, angle=ANGLE, max_iter=400, random_state=seed, n_jobs=-1
     ).fit_transform(vectors)
     return found
 
