@@ -25,3 +25,18 @@ def test_a_name_has_one_place_in_all_traces() -> None:
 def test_a_kind_of_trace_that_is_not_drawn_is_said() -> None:
     with pytest.raises(NotImplementedError, match="pie"):
         figure_png(go.Figure(go.Pie(labels=["a"], values=[1])))
+
+
+def test_a_cloud_of_points_is_drawn_without_axes_and_with_every_name() -> None:
+    made = figure("Map").update_xaxes(visible=False).update_yaxes(visible=False)
+    for n, symbol in enumerate(("circle", "square")):
+        made.add_trace(
+            go.Scattergl(
+                x=[n, 1], y=[0, n], mode="markers", name=f"group {n}", marker={"symbol": symbol}
+            )
+        )
+    plain = figure_png(made)
+    assert plain == figure_png(made)
+    assert plain != figure_png(made.update_xaxes(visible=True))
+    named = figure_png(made.for_each_trace(lambda t: t.update(name=f"a far longer {t.name}" * 3)))
+    assert named != plain

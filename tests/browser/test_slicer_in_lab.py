@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import Notebook
+from test_contrast_in_lab import CONTRAST
 
 from scalekit.audit import SliceBook
 
@@ -203,6 +204,7 @@ def test_light_and_dark_and_coloured_by_another_column(folder: Path, open_notebo
     page.select_option(f"{ROOT} .sk-by", label="score")
     page.wait_for_selector(f"{ROOT} .sk-legend button >> nth=5")
     assert page.locator(f"{ROOT} .sk-legend button").count() == 6
+    assert page.evaluate(CONTRAST.replace(".sk-labeler", ROOT)) == []
     photographed(notebook, "score-light")
     try:
         notebook.desk.command("apputils:change-theme", theme="JupyterLab Dark")
@@ -214,6 +216,7 @@ def test_light_and_dark_and_coloured_by_another_column(folder: Path, open_notebo
         page.click(f"{ROOT} .sk-legend button:has-text('fault')")
         page.wait_for_selector(f"{ROOT} .sk-words:has-text('boiler')")
         photographed(notebook, "dark")
+        assert page.evaluate(CONTRAST.replace(".sk-labeler", ROOT)) == []
     finally:
         notebook.desk.command("apputils:change-theme", theme="JupyterLab Light")
 
