@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def figure_png(drawn: go.Figure | Mapping[str, Any], width: int = 760) -> bytes:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     spec = drawn.to_plotly_json() if hasattr(drawn, "to_plotly_json") else dict(drawn)
     layout = spec.get("layout", {})
@@ -72,6 +74,8 @@ def figure_png(drawn: go.Figure | Mapping[str, Any], width: int = 760) -> bytes:
         else:
             raise NotImplementedError(f"no picture for a {trace.get('type')} trace")
     _finish(axes, layout, traces)
+    for text in canvas.findobj(Text):
+        text.set_parse_math(False)  # a dollar sign in a name is a dollar sign
     stream = io.BytesIO()
     FigureCanvasAgg(canvas).print_png(stream, metadata={"Software": None})
     return stream.getvalue()
@@ -169,7 +173,8 @@ def _draw_cloud(axes: Any, trace: Mapping[str, Any], colour: Any) -> None:
     mark = trace.get("marker") or {}
     style = {"linestyle": "none", "color": colour, "markersize": 3, "markeredgewidth": 0}
     style |= {"marker": MARKS.get(mark.get("symbol", ""), "o"), "alpha": mark.get("opacity", 1)}
-    axes.plot(_numbers(trace["x"]), _numbers(trace["y"]), label=trace.get("name"), **style)
+    name = unescape(str(trace.get("name") or ""))
+    axes.plot(_numbers(trace["x"]), _numbers(trace["y"]), label=name, **style)
     axes.set_aspect("equal", adjustable="datalim")
 
 

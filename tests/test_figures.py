@@ -40,3 +40,13 @@ def test_a_cloud_of_points_is_drawn_without_axes_and_with_every_name() -> None:
     assert plain != figure_png(made.update_xaxes(visible=True))
     named = figure_png(made.for_each_trace(lambda t: t.update(name=f"a far longer {t.name}" * 3)))
     assert named != plain
+
+
+def test_a_dollar_sign_in_a_name_is_no_formula() -> None:
+    name = "under $5 or \\frac over $"
+    made = drawn(([name, "b"], [0.2, 0.8]), (["c"], [0.5]))
+    assert made.startswith(b"\x89PNG")
+    cloud = figure("Map $ of $\\frac$")
+    for n in (0, 1):
+        cloud.add_trace(go.Scattergl(x=[n], y=[n], mode="markers", name=f"{name} {n}"))
+    assert figure_png(cloud).startswith(b"\x89PNG")
