@@ -171,7 +171,8 @@ def _draw_points(axes: Any, trace: Mapping[str, Any], colour: Any) -> None:
 def _draw_cloud(axes: Any, trace: Mapping[str, Any], colour: Any) -> None:
     """Draw many points without lines; both axes get the same scale."""
     mark = trace.get("marker") or {}
-    style = {"linestyle": "none", "color": colour, "markersize": 3, "markeredgewidth": 0}
+    size = 0.6 * mark.get("size", 6)  # a picture has fewer points to an inch
+    style = {"linestyle": "none", "color": colour, "markersize": size, "markeredgewidth": 0}
     style |= {"marker": MARKS.get(mark.get("symbol", ""), "o"), "alpha": mark.get("opacity", 1)}
     name = unescape(str(trace.get("name") or ""))
     axes.plot(_numbers(trace["x"]), _numbers(trace["y"]), label=name, **style)
@@ -207,6 +208,6 @@ def _finish(axes: Any, layout: Mapping[str, Any], traces: Iterable[Mapping[str, 
         # As many beside each other as the longest name leaves room for.
         style: dict[str, Any] = {"ncols": max(1, min(4, 100 // (max(map(len, names)) + 6)))}
         style["reverse"] = (layout.get("legend") or {}).get("traceorder") == "reversed"
-        style["markerscale"] = 2 if any(t.get("type") == "scattergl" for t in traces) else 1
+        style["markerscale"] = 1.5 if any(t.get("type") == "scattergl" for t in traces) else 1
         place = "outside lower center"
         axes.figure.legend(loc=place, frameon=False, labelcolor=INK, **style)

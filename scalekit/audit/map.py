@@ -113,6 +113,7 @@ class ItemMap(View):
             shown = np.sort(np.random.default_rng(self.seed).choice(rows, limit, replace=False))
             said = f"{said}; {limit:,} of them, drawn by lot"
         drawn = figure(said, height=560)
+        size = 8 if len(shown) < 1_500 else 5
         places = self.table.select("x", "y").to_numpy().astype(np.float32)
         # The frequent groups last, so that they lie on what shares the grey.
         for code, name in reversed(list(enumerate(found.names))):
@@ -121,7 +122,7 @@ class ItemMap(View):
                 continue
             symbol = SYMBOLS[code % len(SYMBOLS)] if code < len(NAMED) else "circle"
             texts = [self._hover(i) for i in at.tolist()]
-            mark = {"color": found.colours[code], "size": 5, "opacity": 0.8, "symbol": symbol}
+            mark = {"color": found.colours[code], "size": size, "opacity": 0.8, "symbol": symbol}
             drawn.add_trace(
                 go.Scattergl(
                     name=_label(name), x=places[at, 0], y=places[at, 1], mode="markers",
