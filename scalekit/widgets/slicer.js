@@ -1,5 +1,6 @@
 // The slicer: a map of the items; choose by lasso, rectangle or legend, and name what is chosen.
 
+import { ChoicePanel } from "./choosing.js";
 import { banner, claimKey, element, isTextField, plural } from "./elements.js";
 import { MapCanvas } from "./mapping.js";
 import { Slicing } from "./slicing.js";
@@ -9,12 +10,6 @@ const SMALL = 6; // CSS pixels: a lasso that stays within is a click
 const HIGH = 480;
 const HINT = "Draw round items, or choose a group. Point at an item to read it. The wheel enlarges.";
 
-/** @param {number} share */
-function percent(share) {
-  const value = 100 * share;
-  return `${value >= 9.95 || value === 0 ? Math.round(value) : value.toPrecision(2)} %`;
-}
-
 class SlicerView {
   /** @param {Slicing} slicing @param {HTMLElement} el @param {AbortSignal} signal */
   constructor(slicing, el, signal) {
@@ -23,8 +18,8 @@ class SlicerView {
     this.alarm = banner(slicing.outbox, (count) => plural(count, "slice"));
     this.#drawHead();
     this.#drawStage();
-    this.#drawSide();
-    const inside = element("div", { class: "sk-parts" }, this.stage, this.side);
+    this.panel = new ChoicePanel(slicing, () => this.root.focus({ preventScroll: true }));
+    const inside = element("div", { class: "sk-parts" }, this.stage, this.panel.node);
     this.root = element(
       "div",
       { class: "sk-root sk-slicer", tabindex: "0", role: "group", "aria-label": "Map of the items" },
@@ -100,32 +95,6 @@ class SlicerView {
     this.stage = element("div", { class: "sk-stage" }, bar, this.plane);
     this.status = element("p", { class: "sk-status", role: "status" });
     this.foot = element("div", { class: "sk-foot" }, this.status);
-  }
-
-  #drawSide() {
-    this.legend = element("div", { class: "sk-legend", role: "group", "aria-label": "Choose a group" });
-    this.count = element("h4");
-    this.words = element("p", { class: "sk-words" });
-    this.rows = element("tbody");
-    const names = ["", "share", "of all"].map((n) => element("th", { scope: "col" }, n));
-    this.table = element("table", {}, element("thead", {}, element("tr", {}, ...names)), this.rows);
-    this.examples = element("ul", { class: "sk-examples" });
-    this.name = element("input", {
-      type: "text", maxlength: 80, placeholder: "name of the slice", "aria-label": "Name of the slice",
-    });
-    this.save = element("button", { type: "button", class: "sk-primary" }, "Save slice");
-    this.save.addEventListener("click", () => this.#save());
-    const naming = element("div", { class: "sk-naming" }, this.name, this.save);
-    this.made = element("div", { class: "sk-made" }, naming, this.words, this.table, this.examples);
-    this.kept = element("div", { class: "sk-kept" });
-    const title = (/** @type {string} */ said) => element("h4", {}, said);
-    this.legendTitle = title("");
-    this.keptTitle = title("Slices");
-    this.side = element(
-      "div",
-      { class: "sk-side" },
-      ...[this.legendTitle, this.legend, this.keptTitle, this.kept, this.count, this.made],
-    );
   }
 
   /** @param {string} name @param {string} key @param {string} about @param {() => void} press */
@@ -249,8 +218,8 @@ class SlicerView {
   #key(event) {
     if (!claimKey(event) || event.isComposing) return;
     if (isTextField(event.target)) {
-      if (event.target !== this.name) return;
-      if (event.key === "Enter") this.#save();
+      if (event.target !== this.panel.name) return;
+      if (event.key === "Enter") this.panel.submit();
       if (event.key === "Escape") this.root.focus({ preventScroll: true });
       return;
     }
@@ -273,7 +242,7 @@ class SlicerView {
       m: () => this.use("move"),
       r: () => this.use("rectangle"),
       c: () => this.slicing.clear(),
-      n: () => this.name.focus(),
+      n: () => this.panel.name.focus(),
       "+": () => this.map.enlarge(1.4),
       "=": () => this.map.enlarge(1.4),
       "-": () => this.map.enlarge(1 / 1.4),
@@ -302,15 +271,6 @@ class SlicerView {
     }
     this.map.draw(false);
     this.#sayRectangle();
-  }
-
-  #save() {
-    const name = this.name.value.trim();
-    if (!name) return this.name.focus();
-    if (!this.slicing.chosenCount) return this.slicing.say("Choose some items first");
-    this.slicing.save(name);
-    this.name.value = "";
-    this.root.focus({ preventScroll: true });
   }
 
   /** @param {number} place @param {import("./mapping.js").Spot} [spot] */
@@ -342,9 +302,7 @@ class SlicerView {
       button.setAttribute("aria-pressed", String(mode === slicing.mode));
     }
     this.clear.disabled = !slicing.chosenCount;
-    this.#showLegend();
-    this.#showChoice();
-    this.#showKept();
+    this.panel.refresh();
     this.#showTip();
     this.#redraw();
   }
@@ -355,83 +313,6 @@ class SlicerView {
     const drawn = [by, pointedGroup, version].join();
     this.map.draw(drawn !== this.drawn);
     this.drawn = drawn;
-  }
-
-  #showLegend() {
-    const { slicing } = this;
-    if (this.shownBy === slicing.by) return; // a button drawn anew would lose the focus
-    this.shownBy = slicing.by;
-    this.legendTitle.textContent = slicing.config.columns[slicing.by].name;
-    this.legend.replaceChildren(
-      ...slicing.groups.map(({ name, count, colour }, group) => {
-        const dot = element("i", { "aria-hidden": "true" });
-        dot.style.background = colour;
-        const said = { type: "button", class: "sk-group", title: `Choose all of ${name}` };
-        const button = element(
-          "button",
-          said,
-          dot,
-          element("span", { class: "sk-name", dir: "auto" }, name),
-          element("small", {}, count.toLocaleString("en")),
-        );
-        button.addEventListener("click", () => slicing.chooseGroup(group));
-        for (const sign of ["pointerenter", "focus"]) {
-          button.addEventListener(sign, () => slicing.point(group));
-        }
-        for (const sign of ["pointerleave", "blur"]) {
-          button.addEventListener(sign, () => slicing.point(-1));
-        }
-        return button;
-      }),
-    );
-  }
-
-  #showChoice() {
-    const { chosenCount, made, config } = this.slicing;
-    const share = percent(chosenCount / Math.max(1, config.count));
-    this.count.textContent = chosenCount
-      ? `${plural(chosenCount, "item")} chosen (${share})`
-      : "Nothing chosen";
-    this.made.hidden = !chosenCount;
-    if (!chosenCount || this.shownMade === made) return;
-    this.shownMade = made;
-    this.words.textContent = made
-      ? made.words.length
-        ? `Typical words: ${made.words.join(", ")}`
-        : "No word is typical of them."
-      : "…";
-    this.table.hidden = !made?.rows.length;
-    const cell = (/** @type {number} */ value) => element("td", {}, percent(value));
-    this.rows.replaceChildren(
-      ...(made?.rows ?? []).map(([column, value, own, whole, says]) => {
-        const name = element("th", { scope: "row", dir: "auto", title: `${column}: ${value}` });
-        name.append(element("span", { class: "sk-says" }, says === "more" ? "▲ " : "▼ "), value);
-        return element("tr", {}, name, cell(own), cell(whole));
-      }),
-    );
-    this.examples.replaceChildren(
-      ...(made?.examples ?? []).map((text) => element("li", { dir: "auto" }, text)),
-    );
-  }
-
-  #showKept() {
-    const { slices } = this.slicing;
-    this.keptTitle.hidden = !slices.length;
-    if (this.shownSlices === slices) return;
-    this.shownSlices = slices;
-    this.kept.replaceChildren(
-      ...slices.map((/** @type {{name: string, count: number}} */ { name, count }) => {
-        const said = { type: "button", class: "sk-group", title: `Show ${name} on the map` };
-        const label = element("span", { class: "sk-name", dir: "auto" }, name);
-        const number = element("small", {}, count.toLocaleString("en"));
-        const button = element("button", said, label, number);
-        button.addEventListener("click", () => {
-          this.name.value = name;
-          this.slicing.recall(name);
-        });
-        return button;
-      }),
-    );
   }
 
   #showTip() {
