@@ -189,7 +189,8 @@ def _bytes(texts: pl.Series) -> tuple[NDArray[np.uint8], Places]:
             .str.to_lowercase()
             .str.replace_many(_CASES)
             .str.normalize("NFKC")
-            .str.replace_all(r"[^\w\p{N}]+", " ")
+            # Unicode's \w has enclosed letters and tie signs too; Python's, which rules here, not.
+            .str.replace_all(r"(?:[^\w\p{N}]|[\p{So}\p{Pc}--_])+", " ")
             .str.replace_all(r"(^| )\p{M}+", "${1}")  # a mark on nothing begins no word
         )
         given = given.scatter((~plain).arg_true(), folded)

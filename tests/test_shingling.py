@@ -11,7 +11,7 @@ from scalekit import shingling
 from scalekit.shingling import Wanted, matching_windows, windows
 from scalekit.text import words
 
-SIGNS = st.characters(min_codepoint=32, max_codepoint=0x24F)
+SIGNS = st.characters(min_codepoint=32, max_codepoint=0x24F) | st.sampled_from("🅰🄰Ⓐ‿_⚧️☑ꦤ꧀")
 TEXTS = st.lists(
     st.lists(st.sampled_from(["a", "b", "É", "d!", "ﬁn", "x_1", "ΟΔΟΣ", "中文"]), max_size=7)
     .map(" ".join) | st.text(SIGNS, max_size=12),

@@ -16,7 +16,7 @@ from scalekit.audit.minhash import minhash_pairs, recall_of
 from scalekit.shingling import shingle_hashes
 from scalekit.text import jaccard_pairs, words
 
-SIGNS = st.characters(min_codepoint=32, max_codepoint=0x24F)
+SIGNS = st.characters(min_codepoint=32, max_codepoint=0x24F) | st.sampled_from("🅰🄰Ⓐ‿_⚧️☑ꦤ꧀")
 TEXTS = st.lists(
     st.lists(st.sampled_from(["a", "b", "É", "d!", "ﬁn", "x_1", "ΟΔΟΣ", "中文"]), max_size=7)
     .map(" ".join) | st.text(SIGNS, max_size=12),
