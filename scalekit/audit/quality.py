@@ -210,9 +210,11 @@ def _of_text(wanted: Collection[str]) -> Iterator[pl.Expr]:
 
     measures = {
         "words": count,
-        "mean word length": signs / count,
+        "mean word length": pl.when(count > 0).then(signs / count),
         "symbols per word": text.str.count_matches(r"#|\.\.\.|…") / count,
-        "words with a letter": text.str.count_matches(r"\S*\pL\S*") / count,
+        "words with a letter": pl.when(count > 0).then(
+            text.str.count_matches(r"\S*\pL\S*") / count
+        ),
         "stop words": _stop_words(text),
         "bullet lines": share(r"^[•‣▪*\-]"),
         "ellipsis lines": share(r"(\.\.\.|…)$"),
