@@ -73,7 +73,7 @@ _LABELLED = re.compile(
 )
 _PASSWORD = re.compile(
     r"(?i:pass(?:word|wd|phrase|code)?|pwd)[\"']?\s?(?:[:=]|=>)\s?"
-    r"(?:\"(?P<double>[^\"\n]{4,64})\"|'(?P<single>[^'\n]{4,64})'|(?P<bare>[^\s\"',;<>(){}\[\]`]{4,64}+(?![(\[])))"
+    r"(?:\"(?P<double>[^\"\n]{4,64})\"|'(?P<single>[^'\n]{4,64})'|[\"']?(?P<bare>[^\s\"',;<>(){}\[\]`]{4,64}+(?![(\[])))"
     r"|://[^\s:/@]{1,64}:(?P<url>[^\s:/@]{3,64})@",
     re.ASCII,
 )
@@ -112,7 +112,7 @@ def _passwords(text: str) -> Spans:
 
 
 # Programs name, look up and format passwords; prose speaks of them: those are no values.
-_FORMATTED = re.compile(r"[{<(]|%\w|\$\w|\*{3}|\.{3}")
+_FORMATTED = re.compile(r"[{<(]|%[srd](?!\w)|\$\w|\*{3}|\.{3}")
 _NO_VALUE = {
     "double": _FORMATTED,
     "single": _FORMATTED,
