@@ -111,14 +111,16 @@ def junk_rules(texts: pl.Series) -> pl.Series:
     size = plain.str.len_bytes().to_numpy()
     letters, spaces, words, common = _counts(plain)
     suspect = size != plain.str.len_chars().to_numpy()
-    # Of a word that is more than half of them, more than half of the words have the first sign.
-    suspect |= (words == 0) | (letters < 0.4 * (size - spaces)) | (common > words / 2)
+    suspect |= (words == 0) | (letters < 0.4 * (size - spaces))
     suspect |= plain.str.count_matches(_SHAPELESS).to_numpy() > 0.3 * words
     suspect |= texts.str.contains(_REPLY).to_numpy()
     suspect[_mostly_links(texts)] = True
     rules: list[str | None] = [None] * len(texts)
-    for at, (signs, odd) in enumerate(zip(plain.cast(pl.Binary), suspect.tolist(), strict=True)):
-        if odd or _repeats(signs):
+    # Of a word that is more than half of them, more than half of the words have the first sign.
+    alike = (common > words / 2).tolist()
+    rows = zip(plain.cast(pl.Binary), suspect.tolist(), alike, strict=True)
+    for at, (signs, odd, same) in enumerate(rows):
+        if odd or (same and _one_word(signs)) or _one_sentence(signs):
             rules[at] = junk_rule(texts[at])
     return pl.Series("junk", rules, dtype=pl.String)
 
@@ -184,10 +186,17 @@ _SIGNS = np.array(
 )
 
 
-def _repeats(text: bytes) -> bool:
-    """Say whether this ASCII text may repeat a sentence."""
+def _one_word(text: bytes) -> bool:
+    """Say whether one word is more than half of this ASCII text."""
+    found = text.translate(_WORDS).split()
+    return 2 * max(Counter(found).values(), default=0) > len(found)
+
+
+def _one_sentence(text: bytes) -> bool:
+    """Say whether this ASCII text has one sentence four times."""
     said = [s for part in text.translate(_ENDS).split(b".") if b" " in (s := part.strip())]
     return len(said) - len(set(said)) >= 3 and max(Counter(said).values()) >= 4
 
 
+_WORDS = _PLAIN.encode() + bytes(128)
 _ENDS = bytes(ord("." if chr(c) in "!?\n" else chr(c).lower()) for c in range(128)) + bytes(128)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 
 import ftfy
 import ftfy.badness
 import polars as pl
 
-__all__ = ["CHANGES", "normalise", "normalised"]
+__all__ = ["CHANGES", "lists", "normalise", "normalised"]
 
 CHANGES = (
     "broken encoding",
@@ -105,7 +106,14 @@ def normalised(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
         changes[at] = made
     spaced = spaced.scatter(odd, pl.Series([text for text, _ in exact], dtype=pl.String))
     mended = texts.clone().scatter(suspect, spaced)
-    return mended, pl.Series("changes", changes, dtype=pl.List(pl.String))
+    return mended, lists("changes", changes)
+
+
+def lists(name: str, rows: Sequence[Sequence[str]]) -> pl.Series:
+    """Return a column of lists of text; by way of arrow, which is a hundred times as fast."""
+    import pyarrow as pa
+
+    return pl.Series(name, pa.array(rows, type=pa.large_list(pa.large_string())))
 
 
 _LOOSE = rf"[{_BLANKS.replace(' ', '')}]|  | ?\n |\A[ \n]| \n|\n\n\n|[ \n]\z"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from scalekit.audit.normalise import lists
 from scalekit.audit.secrets import SECRETS, Kind, Spans, matches
 
 __all__ = ["KINDS", "Finding", "find_personal", "mask", "masked"]
@@ -182,4 +183,4 @@ def masked(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
         kinds[at] = [f.kind for f in found]
         out.append(_masked(text, found))
     told = texts.clone().scatter(suspect, pl.Series(out, dtype=pl.String))
-    return told, pl.Series("personal", kinds, dtype=pl.List(pl.String))
+    return told, lists("personal", kinds)
