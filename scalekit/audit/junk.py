@@ -18,7 +18,7 @@ Counts = NDArray[np.int64]
 BLOCK = 512  # texts counted at a time: as much as the processor's cache holds
 
 _ENDINGS = ("example", "com", "net", "org", "shop", "biz", "info")
-_LINK = re.compile(rf"https?://\S+|www\.\S+|\b[\w-]+\.(?:{'|'.join(_ENDINGS)})\b/?\S*")
+_LINK = re.compile(rf"https?://\S+|www\.\S+|(?<![\w-])[\w-]++\.(?:{'|'.join(_ENDINGS)})\b/?\S*")
 # What ``_LINK`` finds has one of these, and no white space in it.
 _LINK_PARTS = ("http://", "https://", "www.", *(f".{ending}" for ending in _ENDINGS))
 _AUTO_REPLY = re.compile(

@@ -43,7 +43,7 @@ def matches(
 
 _PEM = r"-----{} (?:[A-Z0-9]+ ){{0,3}}PRIVATE KEY(?: BLOCK)?-----"
 _PRIVATE_KEY = re.compile(
-    rf"{_PEM.format('BEGIN')}(?:[^-]{{0,20000}}{_PEM.format('END')}|[A-Za-z0-9+/=\s]+)"
+    rf"{_PEM.format('BEGIN')}(?:(?:(?!-----)[\s\S]){{0,20000}}{_PEM.format('END')}|[A-Za-z0-9+/=\s]+)"
 )
 _JWT = re.compile(r"(?<![\w.-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")
 _GITHUB = re.compile(
@@ -64,11 +64,11 @@ _ISSUED = re.compile(
 )
 _LABEL = (
     r"(?:api|access|account|auth|client|encryption|private|secret|service|signing|storage)"
-    r"(?:[_ -]?[a-z]+)?[_ -]?(?:key|token|secret)|secret|token|bearer"
+    r"(?:[_ -]?[a-z]{1,12})?[_ -]?(?:key|token|secret)|secret|token|bearer"
 )
 _LABELLED = re.compile(
     rf"(?i:{_LABEL})[\"']?(?:\s?[:=]{{1,2}}>?\s?| is | )(?i:bearer )?[\"'`]?"
-    r"(?P<value>[A-Za-z0-9_+/=-]{16,}(?:\.[A-Za-z0-9_+/=-]{4,})*)(?![\w(\[.]\w*\(?)",
+    r"(?P<value>[A-Za-z0-9_+/=-]{16,512}+(?:\.[A-Za-z0-9_+/=-]{4,512}+){0,4}+)(?![\w(\[]|\.\w)",
     re.ASCII,
 )
 _PASSWORD = re.compile(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -109,6 +110,14 @@ def test_a_private_key_is_masked_whole(form: PrivateFormat, flat: bool) -> None:
     assert " ".join(mask(text).split()) == "here: [private key] and more"
     cut = mask(text[: len(text) // 2])
     assert cut.split() == ["here:", "[private", "key]"], "also where the end is lost"
+
+
+def test_a_private_key_with_a_password_is_masked_with_its_header() -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    locked = BestAvailableEncryption(b"a long pass phrase")
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, locked).decode()
+    assert "DEK-Info: AES-256-CBC" in pem
+    assert mask(f"here: {pem}") == "here: [private key]\n"
 
 
 def test_a_private_key_in_a_json_file_is_masked() -> None:
