@@ -86,7 +86,7 @@ def _cards(text: str) -> Spans:
 
 
 def _card_end(run: str, groups: list[tuple[int, int]], first: int) -> int | None:
-    for last in reversed(range(first, len(groups))):
+    for last in reversed(range(first, min(first + 19, len(groups)))):
         digits = re.sub(r"\D", "", run[groups[first][0] : groups[last][1]])
         if 13 <= len(digits) <= 19 and _luhn(digits):
             return last

@@ -157,3 +157,9 @@ def test_each_kind_by_hand(text: str, masked: str) -> None:
 )
 def test_strange_digits_do_not_stop_the_search(text: str) -> None:
     assert isinstance(mask(text), str)
+
+
+@pytest.mark.parametrize("part", ["1 ", "0 1", "+1 ", "a-", "api", "secret_key=", "://a:", "DE12 "])
+def test_the_search_of_a_long_strange_text_ends(part: str) -> None:
+    """Each was or could be a pattern's worst case: the square of this length would not end."""
+    assert isinstance(mask(part * 8000), str)
