@@ -12,7 +12,7 @@ from scalekit.audit.layout import LAYOUT_VERSION
 from scalekit.audit.map import ItemMap, item_map
 from scalekit.audit.mending import MEND_VERSION, mend
 from scalekit.audit.normalise import normalise, normalised
-from scalekit.audit.part_pairs import part_pairs
+from scalekit.audit.pairs_in_parts import part_pairs
 from scalekit.audit.personal import find_personal, mask, masked
 from scalekit.audit.quality import Quality, quality
 from scalekit.audit.quality_classifier import QualityClassifier, quality_classifier

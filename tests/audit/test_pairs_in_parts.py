@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from scalekit.audit import minhash, part_pairs
+from scalekit.audit import minhash, pairs_in_parts
 from scalekit.audit.minhash import minhash_pairs
 from scalekit.engine import Local, Pool
 from scalekit.frames import write_parquet
@@ -41,10 +41,10 @@ def cut(texts: list[str], folder: Path, size: int) -> list[Path]:
 def test_pairs_of_parts_are_those_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, unit: int
 ) -> None:
-    monkeypatch.setattr(part_pairs, "UNIT", unit)
+    monkeypatch.setattr(pairs_in_parts, "UNIT", unit)
     texts = documents(600)
     seen: list[Any] = []
-    got = part_pairs.part_pairs(
+    got = pairs_in_parts.part_pairs(
         cut(texts, tmp_path, size), tmp_path / "work", threshold=0.5,
         progress=lambda step: lambda done, of: seen.append((step, done, of)),
     )  # fmt: skip
@@ -71,8 +71,8 @@ def test_processes_give_bit_by_bit_the_same_files_and_a_new_part_alone_is_signed
     tmp_path: Path,
 ) -> None:
     parts = cut(documents(500), tmp_path, 130)
-    one = part_pairs.part_pairs(parts, tmp_path / "one", engine=Local())
-    two = part_pairs.part_pairs(parts, tmp_path / "two", engine=Pool(2))
+    one = pairs_in_parts.part_pairs(parts, tmp_path / "one", engine=Local())
+    two = pairs_in_parts.part_pairs(parts, tmp_path / "two", engine=Pool(2))
     assert one.equals(two)
     for name in ("sign", "fetch"):
         files = [sorted((tmp_path / way).glob(f"{name}-*.parquet")) for way in ("one", "two")]
@@ -81,17 +81,17 @@ def test_processes_give_bit_by_bit_the_same_files_and_a_new_part_alone_is_signed
     signed = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "one").glob("sign-*.parquet")}
     (tmp_path / "more").mkdir()
     more = [*parts, *cut(documents(40), tmp_path / "more", 100)]
-    part_pairs.part_pairs(more, tmp_path / "one")
+    pairs_in_parts.part_pairs(more, tmp_path / "one")
     after = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "one").glob("sign-*.parquet")}
     assert signed.items() <= after.items()
     assert len(after) == len(signed) + 1
 
 
 def test_nothing_alike_and_no_parts_give_no_pairs(tmp_path: Path) -> None:
-    assert part_pairs.part_pairs([], tmp_path).is_empty()
+    assert pairs_in_parts.part_pairs([], tmp_path).is_empty()
     parts = cut(["a b c d", "e f g h", ""], tmp_path, 2)
-    found = part_pairs.part_pairs(parts, tmp_path)
+    found = pairs_in_parts.part_pairs(parts, tmp_path)
     assert found.is_empty()
     assert found.columns == ["left", "right", "score"]
     with pytest.raises(ValueError, match="threshold"):
-        part_pairs.part_pairs(parts, tmp_path, threshold=0)
+        pairs_in_parts.part_pairs(parts, tmp_path, threshold=0)
