@@ -6,7 +6,7 @@ DEMO ?= demo
 # Where pip is told of a local wheel folder, uv is told too; elsewhere this is empty and harmless.
 export UV_FIND_LINKS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
 
-.PHONY: setup demo lab lint types unit nbtest browser test notebooks bench clean
+.PHONY: setup demo lab lint types unit nbtest browser test test-cluster notebooks bench clean
 
 setup: $(BIN)/.stamp
 $(BIN)/.stamp: pyproject.toml constraints.txt
@@ -42,6 +42,10 @@ nbtest: setup          ## strict comparison of the executed templates, on a copy
 	&& SCALEKIT_KEYS=$$folder/keys $(BIN)/python -m pytest --nbval --nbval-current-env \
 		--nbval-cell-timeout=180 -q -p no:cacheprovider $$folder/project; \
 	status=$$?; rm -rf $$folder; exit $$status
+
+test-cluster: setup     ## the same bytes on a Ray cluster of two nodes; Ray Train and torchrun alike
+	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[cluster]'
+	$(BIN)/python -m pytest tests/test_cluster.py tests/govern/test_ray.py
 
 test: lint types unit browser nbtest
 

@@ -200,20 +200,3 @@ def test_a_function_that_can_not_be_imported_is_refused(tmp_path: Path, function
     function.__module__ = "__main__"
     with pytest.raises(EngineError, match="put it in a module"):
         Pool(2).run(function, parts(tmp_path, [1]), tmp_path / "out", {})
-
-
-def test_ray_gives_bit_by_bit_what_one_process_gives(tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray", reason="needs the extra scalekit[cluster]")
-    from scalekit.engine import Ray
-
-    given = []
-    for n in range(3):
-        given.append(tmp_path / f"{n}.parquet")
-        texts = [f"write to me{i}@example.com about {n}" for i in range(20)]
-        write_parquet(pl.DataFrame({"item_id": texts, "text": texts}), given[-1])
-    one = Local().run(mend, given, tmp_path / "one", {})
-    try:
-        two = Ray(num_cpus=2, logging_level="ERROR").run(mend, given, tmp_path / "two", {})
-    finally:
-        ray.shutdown()
-    assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
