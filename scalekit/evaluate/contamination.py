@@ -73,7 +73,7 @@ class Contamination(View):
         said = ", ".join(f"{counts.get(t, 0)} {t}" for t in TIERS)
         order = pl.col("tier").replace_strict({t: n for n, t in enumerate(TIERS)})
         hits = self.table.filter(pl.col("tier") != "CLEAN").sort(
-            order, "cover", descending=[False, True], maintain_order=True
+            order, "cover", "rare", descending=[False, True, True], maintain_order=True
         )
         rows = [
             {
@@ -93,8 +93,13 @@ class Contamination(View):
         searched = (
             f"{len(self.table):,} test items against {self.train_rows:,} training rows: {said}."
         )
+        legend = (
+            "LEAK: half its words or more. SPAN: 13 words in a row, perhaps a common phrase. "
+            "REVIEW: rare runs of four words, perhaps reworded."
+        )
         shown = table(rows, limit=SHOWN, empty="No test item stands in the training text.")
-        return block("Contamination", note(f"{searched} {blind}"), shown)
+        parts = (note(f"{searched} {blind}"), note(legend) if rows else "", shown)
+        return block("Contamination", *parts)
 
 
 def spans_of(found: Sequence[Word], hit: Iterable[int], n: int) -> list[tuple[int, int]]:
