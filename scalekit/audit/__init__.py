@@ -4,12 +4,19 @@ from scalekit.audit.balance import Balance, balance, filled_or_padded
 from scalekit.audit.clean import AuditReport, audit, gate
 from scalekit.audit.copies import LOWEST, Copies
 from scalekit.audit.crossings import Crossings, crossings
-from scalekit.audit.duplicates import EXACT_UP_TO, exact_duplicates, near_duplicates
+from scalekit.audit.duplicates import (
+    EXACT_UP_TO,
+    exact_duplicates,
+    near_duplicates,
+    resolved,
+    similar_pairs,
+)
 from scalekit.audit.harm import Harm, harm
 from scalekit.audit.junk import junk_rule, junk_rules
 from scalekit.audit.language import Languages, languages
 from scalekit.audit.layout import LAYOUT_VERSION
 from scalekit.audit.map import ItemMap, item_map
+from scalekit.audit.meaning import meaning_pairs
 from scalekit.audit.mending import MEND_VERSION, mend
 from scalekit.audit.normalise import normalise, normalised
 from scalekit.audit.pairs_in_parts import part_pairs
@@ -49,6 +56,7 @@ __all__ = [
     "languages",
     "mask",
     "masked",
+    "meaning_pairs",
     "mend",
     "near_duplicates",
     "normalise",
@@ -56,5 +64,7 @@ __all__ = [
     "part_pairs",
     "quality",
     "quality_classifier",
+    "resolved",
+    "similar_pairs",
     "slice_statistics",
 ]

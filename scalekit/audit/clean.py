@@ -31,7 +31,7 @@ MARKS = {
     "batch_id": pl.String,
     "kept_batch_id": pl.String,
 }
-DROPPING = ("exact-duplicate", "near-duplicate", "junk")
+DROPPING = ("exact-duplicate", "near-duplicate", "junk", "chosen")
 """Rules that take a row out; ``personal-data`` only masks it."""
 
 
@@ -57,7 +57,7 @@ class AuditReport(View):
     @property
     def copies(self) -> Copies:
         """The near-copies, to be seen at other thresholds without a new search."""
-        apart = self.marks.filter(pl.col("rule").is_in(["junk", "exact-duplicate"]))
+        apart = self.marks.filter(pl.col("rule").is_in(["junk", "chosen", "exact-duplicate"]))
         texts = self.items.drop_nulls("text").join(apart, on="item_id", how="anti")
         return Copies(texts, self.pairs, self.near_duplicate)
 
@@ -76,6 +76,7 @@ class AuditReport(View):
                     "restored": back.get(rule, 0) if rule in DROPPING else 0,
                 }
                 for rule in (*DROPPING, "personal-data")
+                if rule != "chosen" or found.get(rule)
             ]
         )
 
@@ -126,6 +127,7 @@ def audit(
     gaps: Mapping[str, int] | None = None,
     sealed: pl.DataFrame | None = None,
     pairs: pl.DataFrame | None = None,
+    chosen: pl.DataFrame | None = None,
 ) -> AuditReport:
     """Audit items: is the set clean, and is it balanced?
 
@@ -151,6 +153,8 @@ def audit(
     pairs
         Texts that are alike, as from :func:`~scalekit.audit.duplicates.similar_pairs`, if they were
         searched for already.
+    chosen
+        ``item_id, reason`` of the items that somebody chose to leave out.
 
     Raises
     ------
@@ -163,7 +167,7 @@ def audit(
         table = table.with_columns(pl.lit(None, dtype=pl.String).alias("category"))
     if not set(MENDED) <= set(table.columns):
         table = mend(table.drop(c for c in MENDED if c in table.columns))
-    marks, pairs = _marks(table, threshold, pairs)
+    marks, pairs = _marks(table, threshold, pairs, chosen)
     gone = set(marks.filter(pl.col("rule").is_in(DROPPING))["item_id"]) - set(restored)
     table = table.with_columns((~pl.col("item_id").is_in(list(gone))).alias("kept"))
     if sealed is not None and len(sealed):
@@ -181,7 +185,10 @@ def audit(
 
 
 def _marks(
-    table: pl.DataFrame, threshold: float, pairs: pl.DataFrame | None
+    table: pl.DataFrame,
+    threshold: float,
+    pairs: pl.DataFrame | None,
+    chosen: pl.DataFrame | None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return what is found in each row, and which texts are alike."""
     junk = table.filter(pl.col("junk").is_not_null())
@@ -189,6 +196,12 @@ def _marks(
         (i, "junk", why, None, None) for i, why in junk.select("item_id", "junk").rows()
     ]
     real = table.filter(pl.col("junk").is_null())
+    if chosen is not None:
+        there = chosen.join(real, on="item_id", how="semi").unique("item_id", maintain_order=True)
+        rows += [
+            (i, "chosen", why, None, None) for i, why in there.select("item_id", "reason").rows()
+        ]
+        real = real.join(there, on="item_id", how="anti", maintain_order="left")
     exact = exact_duplicates(real)
     rows += [(i, "exact-duplicate", f"says the same as {k}", k, s) for i, k, s in exact.rows()]
     rest = real.join(exact, on="item_id", how="anti", maintain_order="left")

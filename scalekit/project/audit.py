@@ -122,7 +122,15 @@ class Audit(Stage):
             gaps=before.data["gaps"] if before else None,
             sealed=self._sealed(),
             pairs=pairs,
+            chosen=self._chosen(),
         )
+
+    def _chosen(self) -> pl.DataFrame:
+        """Return what somebody chose to leave out: ``item_id, reason``."""
+        events = self._folder.events(AUDITS, "chosen")
+        rows = [(item, said) for e in events for item, said in e.data["items"].items()]
+        schema = {"item_id": pl.String, "reason": pl.String}
+        return pl.DataFrame(rows, schema=schema, orient="row")
 
     def _pairs(self, parts: list[Path], ids: pl.Series, engine: Engine) -> pl.DataFrame:
         """Return the texts that are alike among more than are compared one with another."""
@@ -154,6 +162,46 @@ class Audit(Stage):
         now = {b.batch_id for b in self._project.collect.batches()}
         earlier = self._folder.events(AUDITS, "audit")
         return next((e for e in reversed(earlier) if set(e.data["batches"]) < now), None)
+
+    def leave_out(self, marks: Any, why: str) -> int:
+        """Leave marked items out of what goes on; run the audit again afterwards.
+
+        For what :meth:`quality` (``.dropped("words")``), :meth:`languages` and :meth:`harm`
+        (``.marks``) show, a quality classifier, or a choice of one's own. Nothing is deleted:
+        :meth:`restore` brings an item back.
+
+        Parameters
+        ----------
+        marks
+            ``item_id``; ``rule`` and ``reason`` if known.
+        why
+            Why these items are not to be learned from.
+
+        Returns
+        -------
+        int
+            How many items were not left out by choice before.
+
+        Raises
+        ------
+        FrameError
+            When a column is missing, an item is not in use, or no reason is given.
+        """
+        rows = require(to_polars(marks, "marks"), ("item_id",), "marks")
+        if not why.strip():
+            raise FrameError("say why the items are left out")
+        rows = rows.with_columns(pl.col("item_id").cast(pl.String))
+        there = set(self._project.collect.items()["item_id"])
+        if strange := [item for item in rows["item_id"] if item not in there]:
+            raise FrameError(f"marks: there is no item {strange[0]!r} in the batches in use")
+        known = set(self._chosen()["item_id"])
+        said = [pl.col(c).cast(pl.String) for c in ("rule", "reason") if c in rows.columns]
+        told = pl.concat_str([pl.lit(why.strip()), *said], separator=": ", ignore_nulls=True)
+        fresh = rows.filter(~pl.col("item_id").is_in(list(known)))
+        items = dict(fresh.select("item_id", told.alias("reason")).iter_rows())
+        if items:
+            self._folder.append(AUDITS, "chosen", {"because": why, "items": items})
+        return len(items)
 
     def restore(self, item_id: str, why: str) -> None:
         """Keep an item although a rule marked it; run the audit again afterwards.
@@ -264,7 +312,8 @@ class Audit(Stage):
         return book.slice(name, self.items(), marks=self.report().marks)
 
     def _own_inputs(self) -> list[str]:
-        return [e.data["item_id"] for e in self._folder.events(AUDITS, "restored")]
+        restored = [e.data["item_id"] for e in self._folder.events(AUDITS, "restored")]
+        return [*restored, *self._chosen()["item_id"]]
 
     def _judge(self) -> Gate:
         limits = self._folder.thresholds
