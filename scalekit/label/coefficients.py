@@ -42,14 +42,15 @@ class Coefficient:
 
 def _pairable(counts: Array) -> Array:
     every: Array = np.asarray(counts, dtype=float)
-    used: Array = every[every.sum(axis=1) >= 2]
+    enough = every @ np.ones(every.shape[1]) >= 2
+    used: Array = every if enough.all() else every[enough]
     return used
 
 
 def _undefined(counts: Array) -> str:
     if not len(counts):
         return "no item has two labels"
-    if (counts.sum(axis=0) > 0).sum() < 2:
+    if np.count_nonzero(np.ones(len(counts)) @ counts) < 2:
         return "only one value was ever used, so chance can't be told from agreement"
     return ""
 
@@ -120,7 +121,18 @@ def krippendorff_alpha(
     used = _pairable(counts)
     if why := _undefined(used):
         return Coefficient(None, why)
+    if level == "nominal":
+        return Coefficient(_nominal_alpha(used))
     return Coefficient(_alpha(_coincidences(used), level, values))
+
+
+def _nominal_alpha(counts: Array) -> float:
+    """Return nominal alpha from the diagonal of the coincidence matrix, which is all it needs."""
+    size, totals = counts @ np.ones(counts.shape[1]), np.ones(len(counts)) @ counts
+    whole = totals.sum()
+    agreeing = ((np.einsum("ij,ij->i", counts, counts) - size) / (size - 1)).sum()
+    expected = whole - (totals * (totals - 1)).sum() / (whole - 1)
+    return float(1 - (whole - agreeing) / expected)
 
 
 def bootstrap_alpha(
