@@ -51,6 +51,7 @@ __all__ = ["Audit"]
 AUDITS = "audit/audits.jsonl"
 TABLES = ("items", "marks", "batches", "changes", "pairs")
 SLICES = "audit/slices.jsonl"
+CHOSEN = {"item_id": pl.String, "reason": pl.String}
 
 
 class Audit(Stage):
@@ -112,25 +113,33 @@ class Audit(Stage):
         items = pl.concat(map(pl.read_parquet, parts), how="diagonal")
         pairs = self._pairs(parts, items["item_id"], engine) if len(items) > EXACT_UP_TO else None
         before = self._before_newest()
+        restored, chosen = self._choices()
         return audit(
             items,
             self._project.specify.spec.shares,
             threshold=limits.near_duplicate,
-            restored=[e.data["item_id"] for e in self._folder.events(AUDITS, "restored")],
+            restored=restored,
             thin_below=limits.thin_below,
             at_least=limits.at_least,
             gaps=before.data["gaps"] if before else None,
             sealed=self._sealed(),
             pairs=pairs,
-            chosen=self._chosen(),
+            chosen=pl.DataFrame(list(chosen.items()), schema=CHOSEN, orient="row"),
         )
 
-    def _chosen(self) -> pl.DataFrame:
-        """Return what somebody chose to leave out: ``item_id, reason``."""
-        events = self._folder.events(AUDITS, "chosen")
-        rows = [(item, said) for e in events for item, said in e.data["items"].items()]
-        schema = {"item_id": pl.String, "reason": pl.String}
-        return pl.DataFrame(rows, schema=schema, orient="row")
+    def _choices(self) -> tuple[list[str], dict[str, str]]:
+        """Return the items that stay, and those left out with the reason: the last act counts."""
+        stays: dict[str, None] = {}
+        chosen: dict[str, str] = {}
+        for event in self._folder.events(AUDITS):
+            if event.kind == "restored":
+                stays[event.data["item_id"]] = None
+                chosen.pop(event.data["item_id"], None)
+            elif event.kind == "chosen":
+                chosen |= event.data["items"]
+                for item in event.data["items"]:
+                    stays.pop(item, None)
+        return list(stays), chosen
 
     def _pairs(self, parts: list[Path], ids: pl.Series, engine: Engine) -> pl.DataFrame:
         """Return the texts that are alike among more than are compared one with another."""
@@ -194,7 +203,7 @@ class Audit(Stage):
         there = set(self._project.collect.items()["item_id"])
         if strange := [item for item in rows["item_id"] if item not in there]:
             raise FrameError(f"marks: there is no item {strange[0]!r} in the batches in use")
-        known = set(self._chosen()["item_id"])
+        known = self._choices()[1]
         said = [pl.col(c).cast(pl.String) for c in ("rule", "reason") if c in rows.columns]
         told = pl.concat_str([pl.lit(why.strip()), *said], separator=": ", ignore_nulls=True)
         fresh = rows.filter(~pl.col("item_id").is_in(list(known)))
@@ -215,7 +224,7 @@ class Audit(Stage):
             raise FrameError(f"there is no item {item_id!r} in the batches in use")
         if not why.strip():
             raise FrameError("say why the item stays")
-        if item_id not in [e.data["item_id"] for e in self._folder.events(AUDITS, "restored")]:
+        if item_id not in self._choices()[0]:
             self._folder.append(AUDITS, "restored", {"item_id": item_id, "because": why})
 
     def items(self) -> pl.DataFrame:
@@ -312,8 +321,8 @@ class Audit(Stage):
         return book.slice(name, self.items(), marks=self.report().marks)
 
     def _own_inputs(self) -> list[str]:
-        restored = [e.data["item_id"] for e in self._folder.events(AUDITS, "restored")]
-        return [*restored, *self._chosen()["item_id"]]
+        restored, chosen = self._choices()
+        return [*restored, *chosen]
 
     def _judge(self) -> Gate:
         limits = self._folder.thresholds

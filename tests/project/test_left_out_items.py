@@ -29,6 +29,10 @@ def test_what_a_rule_drops_can_be_left_out_and_brought_back(audited: Any) -> Non
     audited.audit.restore(ids[0], "it is a message after all")
     audited.audit.run()
     assert set(before["item_id"]) - set(audited.audit.items()["item_id"]) == set(ids[1:])
+    # Of an item the last act counts.
+    assert audited.audit.leave_out([{"item_id": ids[0]}], "no message") == 1
+    audited.audit.run()
+    assert set(before["item_id"]) - set(audited.audit.items()["item_id"]) == set(ids)
 
 
 def test_languages_and_ones_own_list_can_be_left_out_with_a_reason(audited: Any) -> None:
