@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["Pairs", "ShingleIndex", "Word", "fold", "jaccard_pairs", "shingles", "words"]
+__all__ = [
+    "PLAIN",
+    "Pairs",
+    "ShingleIndex",
+    "Word",
+    "fold",
+    "folded_words",
+    "jaccard_pairs",
+    "shingles",
+    "words",
+]
 
 # Zero-width and bidirectional controls, soft hyphen: invisible, so they must not hide a duplicate.
 _INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
@@ -64,6 +74,21 @@ def words(text: str) -> list[Word]:
     return [*found, Word(word, first, last)] if word else found
 
 
+# Of each ASCII sign: its lower case where it belongs to a word, else a blank.
+PLAIN = "".join(chr(c).lower() if _WORD.match(chr(c)) else " " for c in range(128))
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
+
+
+def folded_words(text: str) -> list[str]:
+    """Return the words as :func:`words` folds them, many times faster, without their places."""
+    if text.isascii():
+        return text.translate(PLAIN).split()
+    folded = fold(text)
+    foreign = set("".join(_FOREIGN.findall(folded)))
+    marks = "".join(sign for sign in foreign if unicodedata.category(sign)[0] == "M")
+    return re.findall(rf"\w[\w{marks}]*" if marks else r"\w+", folded)
+
+
 def _clusters(text: str) -> Iterator[tuple[int, int]]:
     """Return spans that fold on their own: a sign with all that composes with it."""
     start = 0
@@ -104,7 +129,7 @@ class ShingleIndex:
         columns: list[int] = []
         ends = [0]
         for text in texts:
-            grams = dict.fromkeys(shingles([w.folded for w in words(text)], n))
+            grams = dict.fromkeys(shingles(folded_words(text), n))
             columns.extend(self._numbers.setdefault(g, len(self._numbers)) for g in grams)
             ends.append(len(columns))
         data = np.ones(len(columns), dtype=np.int32)

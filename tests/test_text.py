@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scalekit.text import ShingleIndex, Word, fold, jaccard_pairs, shingles, words
+from scalekit.text import ShingleIndex, Word, fold, folded_words, jaccard_pairs, shingles, words
 
 quick = settings(deadline=None, max_examples=300)
 anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -48,6 +48,7 @@ def test_the_words_are_those_of_the_folded_text(text: str) -> None:
         elif word:
             expected, word = [*expected, word], ""
     assert folded(text) == expected
+    assert folded_words(text) == expected
 
 
 @quick

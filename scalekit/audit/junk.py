@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scalekit.text import fold
+from scalekit.text import PLAIN, folded_words
 
 __all__ = ["junk_rule", "junk_rules"]
 
@@ -49,7 +48,7 @@ def junk_rule(text: str) -> str | None:
     letters = sum(map(str.isalpha, visible))
     if visible and letters / len(visible) < 0.4:
         return f"mostly signs: {letters} letters in {len(visible)} characters"
-    found = _folded(text)
+    found = folded_words(text)
     if not found:
         return "no words"
     common, times = Counter(found).most_common(1)[0]
@@ -67,20 +66,6 @@ def junk_rule(text: str) -> str | None:
     if _AUTO_REPLY.search(text):
         return "an automatic reply"
     return None
-
-
-def _folded(text: str) -> list[str]:
-    """Return the words as :func:`scalekit.text.words` folds them, without their places."""
-    if text.isascii():
-        return text.translate(_PLAIN).split()
-    folded = fold(text)
-    foreign = set("".join(_FOREIGN.findall(folded)))
-    marks = "".join(sign for sign in foreign if unicodedata.category(sign)[0] == "M")
-    return re.findall(rf"\w[\w{marks}]*" if marks else r"\w+", folded)
-
-
-_PLAIN = "".join(chr(c).lower() if chr(c).isalnum() or c == ord("_") else " " for c in range(128))
-_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 
 
 def _sentences(text: str) -> list[str]:
@@ -180,7 +165,7 @@ def _counts_of(data: NDArray[np.uint8], starts: Counts) -> tuple[Counts, Counts,
 _SIGNS = np.array(
     [
         0 if sign == " " else ord(sign) - ord("a") + 2 if sign.isalpha() else 1
-        for sign in _PLAIN + "_" * 128
+        for sign in PLAIN + "_" * 128
     ],
     dtype=np.uint8,
 )
@@ -198,5 +183,5 @@ def _one_sentence(text: bytes) -> bool:
     return len(said) - len(set(said)) >= 3 and max(Counter(said).values()) >= 4
 
 
-_WORDS = _PLAIN.encode() + bytes(128)
+_WORDS = PLAIN.encode() + bytes(128)
 _ENDS = bytes(ord("." if chr(c) in "!?\n" else chr(c).lower()) for c in range(128)) + bytes(128)

@@ -13,7 +13,7 @@ from scalekit.display import Markup, View, block, marked, note, table
 from scalekit.evaluate.overlap import RARE_N, N, Search
 from scalekit.frames import require, to_polars
 from scalekit.shingling import folds_otherwise
-from scalekit.text import Word, words
+from scalekit.text import Word, folded_words, words
 
 __all__ = ["LEAK_COVER", "TIERS", "Contamination", "contamination", "covered", "spans_of"]
 
@@ -214,15 +214,11 @@ def _table(
             found = words(text)
             places = hit["places"] if tier == "REVIEW" else shared[number]
             # The few scripts that only Python folds exactly leave no hits behind.
-            places = places or {p for p, _ in _shared(found, _folded(row["text"]))}
+            places = places or {p for p, _ in _shared(found, folded_words(row["text"]))}
             spans = _spans(found, places, RARE_N if tier == "REVIEW" else N)
         about = (hit["cover"], hit["run"], hit["rare"], hit["rows"], row["item_id"])
         out.append((item, tier, *about, row.get("batch_id", ""), text, spans))
     return pl.DataFrame(out, schema=SCHEMA, orient="row")
-
-
-def _folded(text: str) -> list[str]:
-    return [word.folded for word in words(text)]
 
 
 def _spans(found: list[Word], places: Iterable[int], n: int) -> list[list[int]]:
@@ -247,7 +243,7 @@ def _word_by_word(
 ) -> Iterator[dict[str, Any]]:
     """Compare items and rows in scripts that only Python folds exactly."""
     for row in folds_otherwise(texts).nonzero()[0]:
-        folded = _folded(texts[int(row)])
+        folded = folded_words(texts[int(row)])
         for item, found in tests.items():
             hits = sorted(set(_shared(found, folded)), key=lambda h: (h[1] - h[0], h[0]))
             n = min(N, len(found))

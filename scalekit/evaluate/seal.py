@@ -33,7 +33,7 @@ from scalekit.frames import ids_unique, require, to_polars, write_atomically
 from scalekit.journal import Journal, read
 from scalekit.shingling import windows, with_windows
 from scalekit.signing import canonical, keys_folder, merkle_root, private_file
-from scalekit.text import words
+from scalekit.text import folded_words
 
 __all__ = ["Seal", "SealError", "look_budget", "seal"]
 
@@ -139,7 +139,7 @@ def _tags(texts: Sequence[str], key: bytes) -> list[dict[str, Any]]:
     """Keyed tags of each item's windows, in order: they say nothing without the key."""
     found = []
     for text in texts:
-        folded = [w.folded for w in words(text)]
+        folded = folded_words(text)
         tags = [_tag(key, w) for w in _windows(folded, min(N, len(folded)))]
         found.append({"words": len(folded), "different": len(set(folded)), "tags": tags})
     return found
@@ -260,7 +260,7 @@ class Seal:
         batches = rows["batch_id"] if "batch_id" in rows.columns else [""] * len(rows)
         found = []
         for row, text, batch in zip(rows["item_id"], rows["text"], batches, strict=True):
-            folded = [w.folded for w in words(text)]
+            folded = folded_words(text)
             hits: dict[int, set[int]] = {}
             for window in {w for n in sizes for w in _windows(folded, n)}:
                 for number, place in where.get(_tag(key, window), ()):
@@ -279,7 +279,7 @@ def _may_hold(texts: pl.Series, codes: Mapping[str, Sequence[int]]) -> pl.Series
 
 
 def _joined(text: str) -> str:
-    return " ".join(w.folded for w in words(text))
+    return " ".join(folded_words(text))
 
 
 def _cover(item: Mapping[str, Any], places: set[int], row_words: int) -> float:
