@@ -91,11 +91,15 @@ def folded_words(text: str) -> list[str]:
 
 def _clusters(text: str) -> Iterator[tuple[int, int]]:
     """Return spans that fold on their own: a sign with all that composes with it."""
-    start = 0
-    for i in range(1, len(text) + 1):
-        if i == len(text) or not _composes(text[i - 1], text[i]):
+    start, before = 0, ""
+    for i, sign in enumerate(text):
+        if i and not _composes(before, sign):
             yield start, i
             start = i
+        if not _INVISIBLE.match(sign):  # what is not seen keeps no two signs apart
+            before = sign
+    if text:
+        yield start, len(text)
 
 
 def _composes(before: str, sign: str) -> bool:

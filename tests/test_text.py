@@ -64,6 +64,7 @@ def test_every_span_holds_its_word(text: str) -> None:
 
 
 @quick
+@example("\u0301\u1112\u200b\u1161")
 @given(plain)
 def test_a_span_points_at_its_word_in_the_original(text: str) -> None:
     for word in words(text):
