@@ -41,6 +41,8 @@ VOTERS = {
     "dora": (0.05, 10.0, "returns"),
     "emil": (0.55, 2.2, "delivery"),
 }
+# The second delivery is labelled by two teams; the evening team has the instructions without RULE.
+DAY, EVENING = ("ana", "ben", "chloe"), ("farid", "gwen", "hana")
 SLIPS = {
     "account_access": ["data_privacy", "billing"],
     "billing": ["cancellation", "returns", "delivery"],
@@ -279,6 +281,45 @@ def write_pilot(rows: list[Row], draw: random.Random) -> None:
     ])  # fmt: skip
 
 
+def write_november() -> list[Row]:
+    """Write the second delivery: the inbox of a month, labelled by two teams, and what is labelled
+    again once the evening team knows the rule; return its rows."""
+    draw = random.Random(11)
+    start = datetime(2026, 10, 14, 8, 0)
+    rows = texts("november")
+    draw.shuffle(rows)
+    for i, row in enumerate(rows, 1001):
+        row["id"], row["batch"] = f"N-{i:04d}", "november"
+        row["when"] = (start + timedelta(minutes=draw.randrange(60 * 24 * 28))).isoformat()[:16]
+        row["true"] = "returns" if row["intent"] == "ONE_ORDER" else row["intent"]
+        row["team"] = EVENING if i % 2 else DAY
+        if row["intent"] == "ONE_ORDER" and row["team"] == EVENING:
+            row["fault"] = "a team without the rule"
+    write_csv("november_inbox.csv", [
+        {"ticket": r["id"], "received": r["when"], "queue": r["true"], "message": r["text"]}
+        for r in rows
+    ])  # fmt: skip
+    first, again = [], []
+    for name in (*DAY, *EVENING):
+        mine = [r for r in rows if name in r["team"]]
+        for out, day, known in ((first, 16, name in DAY), (again, 19, True)):
+            clock = datetime(2026, 11, day, 9 if name in DAY else 18, 0)
+            for row in draw.sample(mine, len(mine)):
+                took = round(draw.lognormvariate(0, 0.35) * (5 + len(row["text"]) / 25), 1)
+                clock += timedelta(seconds=took + 1)
+                value = row["true"]
+                if not known and "fault" in row and draw.random() < 0.94:
+                    value = "cancellation"
+                elif draw.random() < 0.05:
+                    value = draw.choice(SLIPS[value])
+                at = clock.isoformat(timespec="seconds")
+                out.append({"item_id": row["id"], "annotator": name, "value": value,
+                            "seconds": took, "at": at})  # fmt: skip
+    write_csv("labels_november.csv", first)
+    write_csv("labels_november_again.csv", [r for r in again if r["annotator"] in EVENING])
+    return rows
+
+
 def write_pairs(draw: random.Random) -> None:
     pairs = [{"pair_id": f"pair-{i:03d}", **p} for i, p in enumerate(texts("pairs"), 1)]
     shown = ("pair_id", "prompt", "response_a", "response_b")
@@ -300,6 +341,7 @@ def main() -> None:
     rows = write_labels(every, draw)
     write_pairs(draw)
     write_pilot(rows, random.Random(7))
+    every += write_november()
     faults: dict[str, list[str]] = {}
     for row in every:
         if "fault" in row:
