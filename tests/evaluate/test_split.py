@@ -56,7 +56,7 @@ def naive_groups(rows: list[tuple[str, str | None, str | None]]) -> list[set[int
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(rows=ROWS)
 def test_groups_are_those_of_a_naive_search(rows: list[tuple[str, str | None, str | None]]) -> None:
     number = groups(table(rows), together=["thread"]).to_list()
@@ -66,7 +66,7 @@ def test_groups_are_those_of_a_naive_search(rows: list[tuple[str, str | None, st
     assert sorted(map(sorted, gathered.values())) == sorted(map(sorted, naive_groups(rows)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(rows=ROWS, seed=st.integers(0, 9), shuffle=st.integers(0, 9))
 def test_no_group_is_parted_everything_covered_once_whatever_the_order(
     rows: list[tuple[str, str | None, str | None]], seed: int, shuffle: int
@@ -137,3 +137,100 @@ def test_numbers_as_ids_are_taken_or_refused_in_words() -> None:
     except FrameError as refused:
         found, said = 0, str(refused)
     assert found == 10 or "item_id" in said
+
+
+def test_an_unknown_set_is_named() -> None:
+    with pytest.raises(ValueError, match=r"no set 'test'; there are train, dev, sealed, vault"):
+        split(many(10), shares={"train": 0.7, "test": 0.3})
+
+
+def test_a_vault_is_one_more_set_and_leaves_the_others_their_shares() -> None:
+    shares = {"train": 0.6, "dev": 0.15, "sealed": 0.15, "vault": 0.1}
+    found = Counter(split(many(), shares=shares)["set"])
+    assert found == pytest.approx({"train": 360, "dev": 90, "sealed": 90, "vault": 60}, abs=3)
+
+
+def test_what_is_settled_stays_where_it_is_though_its_set_has_no_share() -> None:
+    found = split(
+        many(60), shares={"train": 0.5, "sealed": 0.5}, pinned={"i3": "dev", "i4": "train"}
+    )
+    sets = dict(found.select("item_id", "set").iter_rows())
+    assert (sets["i3"], sets["i4"]) == ("dev", "train")
+    assert Counter(found["set"])["dev"] == 1
+
+
+DAYS = st.integers(0, 6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=ROWS,
+    days=st.lists(DAYS, min_size=40, max_size=40),
+    train=st.sampled_from([0.0, 0.4, 0.7, 1.0]),
+    pinned=st.dictionaries(st.integers(0, 5), st.sampled_from(["train", "dev"]), max_size=2),
+)
+def test_no_training_group_is_later_than_a_test_group_and_groups_stay_whole(
+    rows: list[tuple[str, str | None, str | None]],
+    days: list[int],
+    train: float,
+    pinned: dict[int, str],
+) -> None:
+    own = days[: len(rows)]
+    items = table(rows).with_columns(pl.Series("day", [f"2026-10-{d + 1:02d}" for d in own]))
+    shares = {"train": train, "dev": (1 - train) / 2, "sealed": (1 - train) / 2}
+    settled = {f"i{n:02d}": name for n, name in pinned.items() if n < len(rows)}
+    found = split(items, together=["thread"], by="day", shares=shares, pinned=settled)
+    sets = dict(found.select("item_id", "set").iter_rows())
+    latest: dict[bool, list[int]] = {True: [], False: []}
+    for group in naive_groups(rows):
+        names = {sets[f"i{n:02d}"] for n in group}
+        if len(names) > 1:
+            raise AssertionError("a group was parted")
+        if not any(f"i{n:02d}" in settled for n in group):
+            latest[names == {"train"}].append(max(own[n] for n in group))
+    if latest[True] and latest[False]:
+        assert max(latest[True]) <= min(latest[False])
+    assert all(sets[i] == name for i, name in settled.items()) or len(set(settled.values())) > 1
+    mixed = items.sample(fraction=1, shuffle=True, seed=1)
+    again = split(mixed, together=["thread"], by="day", shares=shares, pinned=settled)
+    assert again.equals(found)
+
+
+def test_a_split_by_time_keeps_the_shares_and_stratifies_the_later_sets() -> None:
+    items = many().sample(fraction=1, shuffle=True, seed=3)
+    items = items.with_columns(pl.int_range(600).alias("day"))
+    found = split(items, by="day").join(items, on="item_id")
+    assert Counter(found["set"]) == pytest.approx({"train": 420, "dev": 90, "sealed": 90}, abs=2)
+    later = found.filter(pl.col("set") != "train")
+    assert later["day"].min() == 420
+    for kind in ("common", "usual", "rare"):
+        dev, sealed = (later.filter(set=name, category=kind).height for name in ("dev", "sealed"))
+        assert abs(dev - sealed) <= 1, kind
+
+
+def test_a_cut_within_one_day_is_stratified_too() -> None:
+    items = many(300).with_columns(pl.lit("2026-10-02").alias("day"))
+    found = split(items, by="day").join(items, on="item_id")
+    for kind, size in Counter(items["category"]).items():
+        assert found.filter(category=kind, set="train").height == pytest.approx(0.7 * size, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [(["2026-10-01", "02.10.2026"], "'02.10.2026' in column 'day' is no date"),
+     (["2026-10-01", None], "1 rows have no 'day'"), ([True, False], "is no date")],
+)  # fmt: skip
+def test_a_time_that_cannot_be_ordered_is_named(values: list[object], said: str) -> None:
+    items = many(2).with_columns(pl.Series("day", values))
+    with pytest.raises(FrameError, match=said):
+        split(items, by="day")
+    with pytest.raises(FrameError, match="hour"):
+        split(items, by="hour")
+
+
+def test_dates_times_and_zones_are_brought_in_one_order() -> None:
+    stamps = ["2026-10-02T23:30:00-05:00", "2026-10-03", "2026-10-03T06:00:00Z", "2026-10-01"]
+    texts = ["one two", "three four", "five six", "seven eight"]
+    items = pl.DataFrame({"item_id": list("abcd"), "text": texts, "at": stamps})
+    found = split(items, by="at", shares={"train": 0.5, "sealed": 0.5})
+    assert found.filter(set="train")["item_id"].to_list() == ["b", "d"]
