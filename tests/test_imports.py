@@ -21,6 +21,10 @@ GROUND = {
     "engine",
     "shingling",
     "intervals",
+    "coefficients",
+    "judgements",
+    "paired",
+    "bradley_terry",
 }
 ROOMS = {"specify", "collect", "audit", "label", "govern", "evaluate", "decide"}
 FLOORS = [GROUND, ROOMS, {"widgets", "report"}, {"project"}, {"cli"}]

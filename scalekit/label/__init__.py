@@ -1,5 +1,14 @@
 """Label: events on disk before they are acknowledged, agreement, consensus, what to sharpen."""
 
+from scalekit.bradley_terry import BradleyTerry, bradley_terry
+from scalekit.coefficients import (
+    bootstrap_alpha,
+    cohen_matrix,
+    fleiss_kappa,
+    gwet_ac1,
+    krippendorff_alpha,
+)
+from scalekit.judgements import pair_consensus, position_bias
 from scalekit.label.adjudication import (
     REASONS,
     AdjudicationSession,
@@ -21,13 +30,6 @@ from scalekit.label.assignment import (
     disagreement_round,
     top_up,
 )
-from scalekit.label.coefficients import (
-    bootstrap_alpha,
-    cohen_matrix,
-    fleiss_kappa,
-    gwet_ac1,
-    krippendorff_alpha,
-)
 from scalekit.label.cohorts import CohortAgreement, agreement_by_cohort, agreement_over_time
 from scalekit.label.consensus import against_given, by_model, careless, compare_consensus, majority
 from scalekit.label.cost import Cost, cost
@@ -48,14 +50,7 @@ from scalekit.label.mislabels import Mislabels, mislabel_candidates
 from scalekit.label.noise import NoiseEstimate, dawid_skene, most_probable, noise_estimate
 from scalekit.label.pairing import judgements_of, pair_items
 from scalekit.label.parts import PartAgreement, agreement_by_part, judged_parts
-from scalekit.label.preference import (
-    BradleyTerry,
-    PreferencePairs,
-    bradley_terry,
-    pair_consensus,
-    position_bias,
-    preference_pairs,
-)
+from scalekit.label.preference import PreferencePairs, preference_pairs
 from scalekit.label.qualification import attention, qualification, qualified
 from scalekit.label.sharing import ASSIGNMENT_SCHEMA
 from scalekit.label.tables import check_labels, import_labels

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from scalekit.coefficients import Array, Coefficient, alpha_change, krippendorff_alpha
 from scalekit.display import View, block, counted, note, table
 from scalekit.frames import require, to_polars
-from scalekit.label.coefficients import Array, Coefficient, alpha_change, krippendorff_alpha
 from scalekit.label.consensus import majority
 from scalekit.label.events import Judgement, LabelSession, fold, labels_of
 from scalekit.label.tasks import LabelError

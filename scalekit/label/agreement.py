@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from scalekit.display import View, block, note, table
-from scalekit.figures import figure
-from scalekit.frames import FrameError, require, to_polars
-from scalekit.label.coefficients import (
+from scalekit.coefficients import (
     Array,
     Coefficient,
     Level,
@@ -22,6 +19,9 @@ from scalekit.label.coefficients import (
     gwet_ac1,
     krippendorff_alpha,
 )
+from scalekit.display import View, block, note, table
+from scalekit.figures import figure
+from scalekit.frames import FrameError, require, to_polars
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scalekit.coefficients import bootstrap_alpha, krippendorff_alpha
 from scalekit.display import View, block, counted, note, table
 from scalekit.frames import require, to_polars
-from scalekit.label.coefficients import bootstrap_alpha, krippendorff_alpha
 from scalekit.label.tasks import LabelError
 
 __all__ = ["CohortAgreement", "agreement_by_cohort", "agreement_over_time"]

@@ -13,10 +13,10 @@ from typing import Any
 
 import polars as pl
 
+from scalekit.coefficients import Level
 from scalekit.display import View, block, note, table
 from scalekit.frames import require, to_polars
 from scalekit.label.agreement import Agreement, agreement
-from scalekit.label.coefficients import Level
 from scalekit.label.tasks import LabelError, Task
 from scalekit.text import words
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import cohen_kappa_score
 
-from scalekit.label.coefficients import (
+from scalekit.coefficients import (
     METRICS,
     bootstrap_alpha,
     cohen_matrix,
