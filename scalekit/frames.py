@@ -164,9 +164,11 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):  # interrupted, say
+            raise
         raise StorageError(
             f"{path}: not written ({error.strerror}); it is as it was before. Free some space, or "
             "choose a folder that you may write"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,15 @@ def test_a_table_comes_back_from_parquet_as_it_was(tmp_path: Path) -> None:
     frame = pl.DataFrame({**COLUMNS, "l": [["x"], [], None], "z": ["\x00", "\u202e", ""]})
     write_parquet(frame, tmp_path / "t.parquet")
     assert pl.read_parquet(tmp_path / "t.parquet").equals(frame)
+
+
+def test_an_interrupted_write_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "spec.yaml", b"x")
+    assert names(tmp_path) == []
