@@ -1,16 +1,23 @@
-"""Measure any callable: accuracy by set and by category, each with its interval."""
+"""Measure any model: scores by set, by category and by slice, each with its interval."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Sized
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Collection
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from scalekit.display import View, block, note, table
+from scalekit.display import View, block, counted, note, table
+from scalekit.evaluate.answers import Cost, PredictionError, ask
+from scalekit.evaluate.predictors import predictor
+from scalekit.evaluate.scores import FEW, SMALLEST, Sliced, few_failures, score_cells, sliced
+from scalekit.evaluate.scores import macro_f1 as _macro_f1
+from scalekit.evaluate.scoring import CATEGORY, Scorer
 from scalekit.figures import INK, figure
-from scalekit.frames import require, to_polars
+from scalekit.frames import FrameError, require, to_polars
 from scalekit.intervals import wilson
 
 if TYPE_CHECKING:
@@ -18,30 +25,78 @@ if TYPE_CHECKING:
 
 __all__ = ["Measured", "PredictionError", "measure"]
 
-Predict = Callable[[list[str]], Sequence[str]]
 SETS = ("handwritten", "dev", "sealed", "train")
-
-
-class PredictionError(ValueError):
-    """What was measured did not answer as asked; the message says how."""
+MADE = ("score", "prediction")
+UNKNOWN = {"set": pl.String, "prediction": pl.String, "n": pl.Int64}
 
 
 @dataclass(frozen=True)
 class Measured(View):
     """Scores by set and by category; ``results`` has the single items (not of a sealed set).
 
-    ``sets``: ``set, right, n, accuracy, from, to``; ``categories`` likewise within each set. The
-    intervals are Wilson's, 95 %.
+    ``sets``: ``set, right, n, accuracy, from, to``; of graded scores ``set, n, score, from, to``;
+    ``categories`` likewise within each set. The intervals are Wilson's, of graded scores
+    Student's, 95 %, and Student's over clusters where these were given.
+
+    ``unknown`` counts answers that are no category: ``set, prediction, n``. ``contents`` has a
+    digest of the text and category of each item, ``protocol`` that of how answers were scored,
+    ``cost`` what asking took; :func:`~scalekit.evaluate.compare` holds two measurements to them.
     """
 
     sets: pl.DataFrame
     categories: pl.DataFrame
     results: pl.DataFrame
+    _: KW_ONLY
+    unknown: pl.DataFrame | None = None
+    contents: pl.DataFrame | None = None
+    protocol: str = CATEGORY.protocol
+    metric: str = CATEGORY.name
+    cost: Cost | None = None
 
     @property
     def table(self) -> pl.DataFrame:
-        """Accuracy of each set."""
+        """Scores of each set."""
         return self.sets
+
+    @property
+    def failures(self) -> pl.DataFrame:
+        """Sets with at most three failures: ``set, failures, n, failing, at most``.
+
+        The last is the exact 95 % bound (Clopper and Pearson) of the share that fails: what a
+        claim of safety may say.
+        """
+        if "right" not in self.sets.columns:
+            return pl.DataFrame(schema={"set": pl.String})
+        failures = (pl.col("n") - pl.col("right")).alias("failures")
+        bound = self.sets.select("set", failures, "n", few_failures(self.sets))
+        return bound.filter(pl.col("failures") <= FEW)
+
+    def by(self, *columns: str, cluster: str | None = None, smallest: int = SMALLEST) -> Sliced:
+        """Return scores by the values of columns of the items, together, within each set.
+
+        Parameters
+        ----------
+        columns
+            Columns that the measured items had, besides their text.
+        cluster
+            Column of what items share: intervals then count clusters.
+        smallest
+            Slices of fewer items are marked as too small to judge.
+
+        Raises
+        ------
+        FrameError
+            When a column is missing: results of a sealed set have no single items.
+        """
+        return sliced(self.results, columns, cluster=cluster, smallest=smallest)
+
+    def macro_f1(self, *, draws: int = 2000, seed: int = 0) -> pl.DataFrame:
+        """Return the mean F1 over the categories of each set, with a bootstrap interval.
+
+        As :func:`scalekit.evaluate.scores.macro_f1`: under 100 items there is no interval, and the
+        score is not resolvable.
+        """
+        return _macro_f1(self.results, draws=draws, seed=seed)
 
     def aggregates(self, smallest: int) -> Measured:
         """Return the scores without single items, categories under *smallest* merged into one."""
@@ -52,31 +107,70 @@ class Measured(View):
         while 0 < merged < len(ordered) and upto[merged - 1] < smallest:
             merged += 1
         small, kept = ordered.head(merged), ordered.slice(merged).sort("category")
-        right, n = int(small["right"].sum()), int(small["n"].sum())
-        if n >= smallest:
+        if int(small["n"].sum()) >= smallest:
             name = f"{len(small)} smaller categories"
-            row = _row({"set": small["set"][0], "category": name}, right, n)
-            kept = pl.concat([kept, pl.DataFrame([row], schema=kept.schema)])
-        return Measured(self.sets, kept, self.results.clear())
+            kept = pl.concat([kept, self._together(small, name).select(kept.columns)])
+        unknown = self.unknown
+        if unknown is not None:  # what a model wrote may quote the item
+            hidden = pl.lit(None, pl.String).alias("prediction")
+            unknown = unknown.group_by("set").agg(pl.col("n").sum()).select("set", hidden, "n")
+        return replace(
+            self, categories=kept, results=self.results.clear(), unknown=unknown, contents=None
+        )
+
+    def _together(self, small: pl.DataFrame, name: str) -> pl.DataFrame:
+        """Return one row for several categories."""
+        if "right" in small.columns and "clusters" not in small.columns:
+            right, n = int(small["right"].sum()), int(small["n"].sum())
+            low, high = wilson(right, n)
+            counts = {"right": right, "n": n, "accuracy": right / n, "from": low, "to": high}
+            row = {"set": small["set"][0], "category": name, **counts}
+            return pl.DataFrame([row], schema=small.schema)
+        within = self.results.join(small.select("set", "category"), on=["set", "category"])
+        return score_cells(within.with_columns(pl.lit(name).alias("category")), CELL)
 
     def join(self, other: Measured) -> Measured:
-        """Return both, sets in their usual order."""
+        """Return both, sets in their usual order.
+
+        Raises
+        ------
+        ValueError
+            When they were scored in different ways.
+        """
+        if self.protocol != other.protocol:
+            raise ValueError(
+                f"these were scored in different ways ({self.metric}, {other.metric}) and can't "
+                "be shown in one table"
+            )
         order = pl.col("set").replace_strict({s: i for i, s in enumerate(SETS)}, default=len(SETS))
+
+        def both(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
+            return pl.concat([a, b], how="diagonal")
+
+        known = [c for c in (self.contents, other.contents) if c is not None]
+        paid = [c for c in (self.cost, other.cost) if c is not None]
         return Measured(
-            pl.concat([self.sets, other.sets]).sort(order, maintain_order=True),
-            pl.concat([self.categories, other.categories]).sort(order, maintain_order=True),
-            pl.concat([self.results, other.results]),
+            both(self.sets, other.sets).sort(order, maintain_order=True),
+            both(self.categories, other.categories).sort(order, maintain_order=True),
+            both(self.results, other.results),
+            unknown=both(_frame(self.unknown), _frame(other.unknown)),
+            contents=pl.concat(known) if len(known) == 2 else None,
+            protocol=self.protocol,
+            metric=self.metric,
+            cost=paid[0].plus(paid[1]) if len(paid) == 2 else None,
         )
 
     def plot(self) -> go.Figure:
-        """Return accuracy by category and set, with intervals."""
+        """Return the score by category and set, with intervals."""
         import plotly.graph_objects as go
 
-        drawn = figure("Accuracy by category, with 95 % intervals", y="accuracy")
+        value = "accuracy" if "accuracy" in self.categories.columns else "score"
+        title = f"{self.metric.capitalize()} by category, with 95 % intervals"
+        drawn = figure(title, y=self.metric)
         sets = self.categories["set"].unique(maintain_order=True).to_list()
         for name in [s for s in sets if s != "train"]:
             rows = self.categories.filter(pl.col("set") == name)
-            share = rows["accuracy"].to_list()
+            share = rows[value].to_list()
             error = {
                 "array": [round(t - s, 4) for t, s in zip(rows["to"], share, strict=True)],
                 "arrayminus": [round(s - f, 4) for f, s in zip(rows["from"], share, strict=True)],
@@ -93,81 +187,143 @@ class Measured(View):
         said = "The handwritten examples are few: read their interval, not only their score."
         hint = note(said) if "handwritten" in self.sets["set"].to_list() else ""
         cells = self.categories.filter(pl.col("set") != "train")
-        return block("Evaluation", table(self.sets), hint, table(cells, limit=30))
+        scored = "" if self.metric == CATEGORY.name else f"scored by {self.metric}"
+        paid = self.cost is not None and (self.cost.price, self.cost.tokens_out) != (None, None)
+        return block(
+            "Evaluation", scored, table(self.sets), hint, *map(note, self._warnings()),
+            note(self.cost.said()) if self.cost is not None and paid else "",
+            table(cells, limit=30),
+        )  # fmt: skip
+
+    def _warnings(self) -> list[str]:
+        found = []
+        for row in self.failures.filter(pl.col("set") != "train").to_dicts():
+            found.append(
+                f"{counted(row['failures'], 'failure')} in {row['n']:,} items of {row['set']}: at "
+                f"most {100 * row['failing, at most']:.1f} % fail (exact bound, 95 %)."
+            )
+        unknown = _frame(self.unknown)
+        if len(unknown):
+            names = unknown.group_by("prediction", maintain_order=True).agg(pl.col("n").sum())
+            most = names.drop_nulls().sort("n", descending=True, maintain_order=True).head(5)
+            shown = ", ".join(f"{p[:40]!r} ({n:,})" for p, n in most.iter_rows())
+            said = counted(int(unknown["n"].sum()), "answer")
+            shown = f": {shown}" if shown else ""
+            found.append(f"{said} named no known category and counted as wrong{shown}.")
+        return found
 
 
-def _row(names: dict[str, str], right: int, n: int) -> dict[str, Any]:
-    low, high = wilson(right, n)
-    return {**names, "right": right, "n": n, "accuracy": right / n, "from": low, "to": high}
+CELL = ["set", "category"]
+
+
+def _frame(unknown: pl.DataFrame | None) -> pl.DataFrame:
+    return pl.DataFrame(schema=UNKNOWN) if unknown is None else unknown
 
 
 def measure(
-    predict: Predict,
+    predict: Any,
     items: Any,
     *,
     batch: int = 64,
     progress: Callable[[int, int], None] | None = None,
+    scorer: Scorer = CATEGORY,
+    categories: Collection[str] = (),
+    cluster: str | None = None,
+    store: Path | None = None,
+    model: str = "",
 ) -> Measured:
-    """Score a callable on items.
+    """Score a model on items.
 
     Parameters
     ----------
     predict
-        From a list of texts to as many categories.
+        A callable from a list of texts to as many answers, or what
+        :func:`~scalekit.evaluate.predictor` takes.
     items
-        ``item_id, text, category, set``.
+        ``item_id, text, category, set``, and columns to slice by. With a *scorer* of its own the
+        columns that it needs; ``category`` may then be missing.
     batch
         Texts handed over at a time.
     progress
         Called as ``progress(done, total)``.
+    scorer
+        How an answer is judged; by default it must be the category.
+    categories
+        The names that an answer may be, where items do not show them all.
+    cluster
+        Column of what items share (a conversation, a source document): intervals then count
+        clusters.
+    store
+        A file in which answers are kept batch by batch (JSON lines): measured again, after a crash
+        or with another scorer, only what is missing is asked. Not for a sealed set.
+    model
+        The model's digest, or a name that changes when the model does; a store needs it, unless
+        the predictor knows it.
 
     Raises
     ------
     FrameError
-        When a column is missing.
+        When a column or a category is missing, or an item has a column named as a result.
     PredictionError
         When the number of answers is not that of the texts, or an answer is not text.
+    ValueError
+        When a store is given and no model, or the scorer gives what is no score.
     """
-    table = require(to_polars(items, "items"), ("item_id", "text", "category", "set"), "items")
-    answers: list[str] = []
-    texts = table["text"].to_list()
-    for start in range(0, len(texts), batch):
-        part = texts[start : start + batch]
-        said = predict(part)
-        if isinstance(said, str) or not isinstance(said, Sized) or len(said) != len(part):
-            got = f"{len(said)} answers" if isinstance(said, Sized) else type(said).__name__
-            got = "one text" if isinstance(said, str) else got
-            raise PredictionError(
-                f"predict was given {len(part)} texts and returned {got}; a list with one "
-                "category name for each is needed"
-            )
-        wrong = [s for s in said if not isinstance(s, str)]
-        if wrong:
-            raise PredictionError(f"predict must return category names, got {wrong[0]!r}")
-        answers.extend(said)
-        if progress is not None:
-            progress(len(answers), len(texts))
-    results = table.select("item_id", "set", "category").with_columns(
-        pl.Series("prediction", answers, dtype=pl.String)
+    asked = _items(items, scorer, cluster)
+    ready = predictor(predict)
+    answers, cost = ask(
+        ready, asked["text"].to_list(), batch=batch, progress=progress,
+        store=None if store is None else Path(store), model=model or ready.digest,
+        protocol=ready.protocol,
+    )  # fmt: skip
+    scored = asked.drop("text").with_columns(
+        scorer(answers, asked), pl.Series("prediction", answers, dtype=pl.String)
     )
-    results = results.with_columns(
-        (pl.col("prediction") == pl.col("category")).cast(pl.Int64).alias("score")
+    first = ("item_id", "set", "score", "prediction", "category")
+    results = scored.select(
+        *(c for c in first if c in scored.columns), *(c for c in scored.columns if c not in first)
     )
+    cells = results if "category" in results.columns else _without_category(results)
     return Measured(
-        _scores(results, ["set"]),
-        _scores(results, ["set", "category"]),
-        results.select("item_id", "set", "score", "prediction", "category"),
+        score_cells(results, CELL[:1], cluster),
+        score_cells(cells, CELL, cluster),
+        results,
+        unknown=_unknown(results, categories) if scorer is CATEGORY else None,
+        contents=_contents(asked, scorer),
+        protocol=scorer.protocol,
+        metric=scorer.name,
+        cost=cost,
     )
 
 
-def _scores(results: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    cells = results.group_by(by, maintain_order=True).agg(
-        pl.col("score").sum().alias("right"), pl.len().cast(pl.Int64).alias("n")
-    )
-    rows = [
-        _row({name: cell[name] for name in by}, cell["right"], cell["n"])
-        for cell in cells.sort(by[1:], maintain_order=True).to_dicts()
+def _items(items: Any, scorer: Scorer, cluster: str | None) -> pl.DataFrame:
+    wanted = ["item_id", "text", *scorer.columns, "set", *([cluster] if cluster else [])]
+    found = require(to_polars(items, "items"), dict.fromkeys(wanted), "items")
+    taken = [name for name in MADE if name in found.columns]
+    if taken:
+        raise FrameError(
+            f"items: column {taken[0]!r} is made by measuring; give the one that is there another "
+            "name"
+        )
+    return found
+
+
+def _without_category(results: pl.DataFrame) -> pl.DataFrame:
+    return results.clear().with_columns(pl.lit(None, pl.String).alias("category"))
+
+
+def _unknown(results: pl.DataFrame, categories: Collection[str]) -> pl.DataFrame:
+    known = {*results["category"].cast(pl.String), *categories}
+    strange = results.filter(~pl.col("prediction").is_in(sorted(known)))
+    found = strange.group_by("set", "prediction", maintain_order=True).len("n")
+    return found.select("set", "prediction", pl.col("n").cast(pl.Int64))
+
+
+def _contents(asked: pl.DataFrame, scorer: Scorer) -> pl.DataFrame:
+    """Return a digest of what of each item decides its score."""
+    columns = list(dict.fromkeys(("text", *scorer.columns)))
+    found = [
+        hashlib.blake2b("\x1f".join(map(str, row)).encode(), digest_size=16).hexdigest()
+        for row in asked.select(columns).iter_rows()
     ]
-    numbers = {"right": pl.Int64, "n": pl.Int64, "accuracy": pl.Float64}
-    ends = {"from": pl.Float64, "to": pl.Float64}
-    return pl.DataFrame(rows, schema={**dict.fromkeys(by, pl.String), **numbers, **ends})
+    return asked.select("item_id", "set").with_columns(pl.Series("content", found, dtype=pl.String))

@@ -170,8 +170,8 @@ def paired_t(
     """Test whether the mean of paired differences is 0.
 
     With *clusters* the standard error counts whole clusters, with C - 1 degrees of freedom (Miller
-    2024, arXiv 2411.00640, with the factor C / (C - 1)). Where all differences are one value there
-    is no spread to go by: the interval then is what values in [-1, 1] that were not seen may
+    2024, arXiv 2411.00640, with the factor C / (C - 1)). Where the units do not vary there is no
+    spread to go by: the interval then is what values in [-1, 1] that none of them showed may
     change (the exact bound for zero events), and p that of :func:`sign_flip`.
 
     Parameters
@@ -193,12 +193,12 @@ def paired_t(
     df = units - 1
     if df < 1:
         return PairedT(mean, nan, nan, nan, nan, max(df, 0), n, units, alternative)
-    if np.ptp(values) <= CONSTANT:
+    error = float(np.sqrt(units / df * ((sums - mean * sizes) ** 2).sum()) / n)
+    if error <= CONSTANT:
         unseen = 1 - 0.025 ** (1 / units)
         low, high = mean - unseen * (1 + mean), mean + unseen * (1 - mean)
         p = 1.0 if abs(mean) <= CONSTANT else sign_flip(sums, alternative=alternative)
         return PairedT(mean, low, high, p, 0.0, df, n, units, alternative)
-    error = float(np.sqrt(units / df * ((sums - mean * sizes) ** 2).sum()) / n)
     p = float(t_p(mean, error, df, alternative))
     low, high = t_interval(mean, error, df)
     return PairedT(mean, low, high, p, error, df, n, units, alternative)

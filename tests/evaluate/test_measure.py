@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_1samp
+from sklearn.metrics import f1_score
 
 from scalekit.evaluate import PredictionError, measure
+from scalekit.evaluate.scores import sliced
+from scalekit.evaluate.scoring import Scorer, custom
 from scalekit.frames import FrameError
 
 ITEMS = pl.DataFrame(
@@ -92,3 +95,171 @@ def test_views_show_without_a_kernel() -> None:
     found = measure(say_a, ITEMS)
     assert "dev" in found.to_html()
     assert found.plot().data
+
+
+def graded(name: str = "length") -> Scorer:
+    return custom(name, lambda answer, row: len(answer) / 10, columns=("category",), version="1")
+
+
+def tenths(texts: list[str]) -> list[str]:
+    """An answer of 0 to 9 letters, by the number of the item."""
+    return ["x" * (int(t.split()[1]) % 10) for t in texts]
+
+
+def test_graded_scores_have_students_interval() -> None:
+    found = measure(tenths, ITEMS, scorer=graded())
+    dev = found.sets.filter(pl.col("set") == "dev").to_dicts()[0]
+    expected = ttest_1samp([n % 10 / 10 for n in range(90)], 0).confidence_interval()
+    assert dev["score"] == pytest.approx(0.45)
+    assert (dev["from"], dev["to"]) == pytest.approx((expected.low, expected.high))
+    assert "right" not in found.sets.columns
+    assert found.results["score"].dtype == pl.Float64
+    assert "scored by length" in found.to_html()
+    assert found.plot().data
+
+
+def test_scores_that_do_not_vary_do_not_claim_certainty() -> None:
+    found = measure(lambda t: ["xxxxx"] * len(t), ITEMS, scorer=graded())
+    low, high = found.sets.select("from", "to").row(0)
+    unseen = 1 - 0.025 ** (1 / 90)
+    assert (low, high) == pytest.approx((0.5 - 0.5 * unseen, 0.5 + 0.5 * unseen))
+
+
+def test_clusters_widen_the_interval_as_tests_of_their_means() -> None:
+    sources = [f"source {n // 15}" for n in range(150)]
+    items = ITEMS.with_columns(pl.Series("source", sources), pl.lit("dev").alias("set"))
+
+    def half(texts: list[str]) -> list[str]:  # whole sources right or wrong
+        of = [int(t.split()[1]) for t in texts]
+        return [items["category"][n] if n // 15 % 2 else "no" for n in of]
+
+    plain, wide = measure(half, items).sets, measure(half, items, cluster="source").sets
+    expected = ttest_1samp([n % 2 for n in range(10)], 0).confidence_interval()
+    assert wide.select("from", "to").row(0) == pytest.approx((expected.low, expected.high))
+    assert wide["clusters"].to_list() == [10]
+    assert (wide["to"] - wide["from"])[0] > 2 * (plain["to"] - plain["from"])[0]
+    by_kind = measure(half, items).by("category", cluster="source").table
+    assert by_kind["clusters"].to_list() == [10, 10, 10]
+    gap = pl.when(pl.col("item_id") != "i3").then("source").alias("source")
+    with pytest.raises(FrameError, match="1 items have no 'source'"):
+        measure(half, items.with_columns(gap), cluster="source")
+
+
+def test_slices_by_any_column_and_what_is_too_small() -> None:
+    length = pl.Series("length", ["short"] * 140 + ["long"] * 10)
+    items = ITEMS.with_columns(length, pl.lit("dev").alias("set"))
+    found = measure(say_a, items).by("length")
+    rows = {r["length"]: r for r in found.table.to_dicts()}
+    assert (rows["short"]["right"], rows["short"]["n"], rows["short"]["note"]) == (47, 140, "")
+    assert (rows["long"]["n"], rows["long"]["note"]) == (10, "n too small")
+    assert found.table["length"].to_list() == ["short", "long"]  # those to judge come first
+    assert "too small" in found.to_html()
+    assert found.plot().data
+    crossed = measure(say_a, items).by("length", "category").table
+    assert len(crossed) == 6
+    assert crossed["n"].sum() == 150
+    with pytest.raises(FrameError, match="'region'"):
+        measure(say_a, items).by("region")
+
+
+def test_without_a_failure_the_exact_bound_is_said() -> None:
+    items = ITEMS.with_columns(pl.lit("a").alias("category"))
+    found = measure(say_a, items)
+    assert found.failures.select("set", "failures", "n").rows() == [
+        ("dev", 0, 90),
+        ("handwritten", 0, 60),
+    ]
+    assert found.failures["failing, at most"][1] == pytest.approx(1 - 0.025 ** (1 / 60))
+    assert "at most 6.0 % fail" in found.to_html()
+    assert found.by("category").table["failing, at most"][0] == pytest.approx(1 - 0.025 ** (1 / 90))
+    assert measure(say_a, ITEMS).failures.is_empty()
+
+
+def test_answers_that_are_no_category_are_counted_and_named() -> None:
+    def drifts(texts: list[str]) -> list[str]:
+        return ["A" if t.endswith("7") else "c " if t.endswith("8") else "a" for t in texts]
+
+    found = measure(drifts, ITEMS)
+    assert found.unknown is not None
+    assert found.unknown.filter(pl.col("set") == "dev").rows() == [
+        ("dev", "A", 9),
+        ("dev", "c ", 9),
+    ]
+    assert "30 answers named no known category" in found.to_html()
+    known = measure(drifts, ITEMS, categories=["A"]).unknown
+    assert known is not None
+    assert known["prediction"].unique().to_list() == ["c "]
+    told = found.aggregates(20)
+    assert told.unknown is not None
+    assert told.unknown["prediction"].null_count() == len(told.unknown)
+    assert told.unknown["n"].sum() == 30
+    assert "named no known" not in measure(say_a, ITEMS).to_html()
+
+
+def test_macro_f1_is_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.choice(["a", "b", "c", "odd"], 150).tolist()
+    found = measure(lambda t: [drawn[int(s.split()[1])] for s in t], ITEMS)
+    rows = {r["set"]: r for r in found.macro_f1().to_dicts()}
+    for name in ("dev", "handwritten"):
+        own = found.results.filter(pl.col("set") == name)
+        options: dict[str, Any] = {"labels": ["a", "b", "c"], "average": "macro"}
+        expected = f1_score(own["category"].to_list(), own["prediction"].to_list(), **options)
+        assert rows[name]["macro_f1"] == pytest.approx(expected)
+        assert rows[name]["from"] is None
+        assert rows[name]["note"] == f"not resolvable at n = {len(own)}"
+    whole = measure(
+        lambda t: [drawn[int(s.split()[1])] for s in t],
+        ITEMS.with_columns(pl.lit("dev").alias("set")),
+    )
+    row = whole.macro_f1().to_dicts()[0]
+    assert row["note"] == ""
+    assert row["from"] < row["macro_f1"] < row["to"]
+    # Again by resampling the items themselves.
+    score = [f1_score(*_resampled(whole.results, rng), **options) for _ in range(300)]
+    assert (row["from"], row["to"]) == pytest.approx(np.quantile(score, (0.025, 0.975)), abs=0.025)
+
+
+def _resampled(results: pl.DataFrame, rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    rows = results[rng.integers(0, len(results), len(results))]
+    return rows["category"].to_list(), rows["prediction"].to_list()
+
+
+def test_what_an_item_must_have() -> None:
+    gap = pl.when(pl.col("item_id") != "i3").then("category").alias("category")
+    with pytest.raises(FrameError, match="1 have no 'category'"):
+        measure(say_a, ITEMS.with_columns(gap))
+    with pytest.raises(FrameError, match="'score' is made by measuring"):
+        measure(say_a, ITEMS.with_columns(pl.lit(1).alias("score")))
+
+
+def test_sets_scored_in_different_ways_are_not_joined() -> None:
+    with pytest.raises(ValueError, match="different ways"):
+        measure(say_a, ITEMS).join(measure(say_a, ITEMS, scorer=graded()))
+    both = measure(say_a, ITEMS).join(measure(say_a, ITEMS.with_columns(pl.lit("x").alias("set"))))
+    assert both.cost is not None
+    assert both.cost.items == 300
+    assert both.contents is not None
+    assert len(both.contents) == 300
+
+
+def test_graded_categories_are_merged_too() -> None:
+    few = ITEMS.head(50).with_columns(pl.lit("dev").alias("set"))
+    found = measure(tenths, few, scorer=graded())
+    told = found.aggregates(20).categories
+    assert told["n"].to_list() == [50]
+    assert told["score"][0] == pytest.approx(found.sets["score"][0])
+
+
+def test_a_million_results_are_sliced() -> None:
+    rng = np.random.default_rng(0)
+    n = 1_000_000
+    results = pl.DataFrame(
+        {"set": ["dev"] * n, "score": rng.integers(0, 2, n), "source": rng.integers(0, 5000, n)}
+    )
+    found = sliced(results, ["source"]).table
+    assert found["n"].sum() == n
+    assert len(found) == 5000
+    assert found["right"].sum() == results["score"].sum()
+    wide = sliced(results.with_columns(pl.col("score") / 2), ["set"], cluster="source").table
+    assert wide["clusters"].to_list() == [5000]
