@@ -2,9 +2,10 @@
 
 The blob is AES-256-GCM over canonical JSON lines, one random salt an item, padded to 64 KiB so
 that its size says little. The header is public and authenticated with the blob: counts by category
-and a Merkle root over the salted items, so that an item can later be shown to have been sealed.
-The 32-byte key lies outside the project; sub-keys come from it by HKDF. Whoever has folder and key
-has everything: a seal is discipline with evidence, not a lock against its own holder.
+and a Merkle root over the salted items, so that an item can later be shown to have been sealed. It
+also names size and digest of each file, so that what is wrong with a file can be said. The 32-byte
+key lies outside the project; sub-keys come from it by HKDF. Whoever has folder and key has
+everything: a seal is discipline with evidence, not a lock against its own holder.
 """
 
 from __future__ import annotations
@@ -16,63 +17,48 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from scalekit.evaluate.contamination import LEAK_COVER, covered
+from scalekit.evaluate.concealed import concealed
+from scalekit.evaluate.looks import ACCEPTED, WORSE, Ledger, Registration, climbed, look_budget
 from scalekit.evaluate.measure import Measured, measure
-from scalekit.evaluate.overlap import N
+from scalekit.evaluate.sealed_files import file_fault, marked, unmarked
+from scalekit.evaluate.sealed_keys import (
+    SealError,
+    decrypt,
+    encrypt,
+    held_look_up_key,
+    key_check,
+    key_path,
+    look_up_key,
+    make_key,
+    master_key,
+    sub_key,
+)
+from scalekit.evaluate.sealed_tags import folded, rows_holding, tag_index
 from scalekit.frames import ids_unique, require, to_polars, write_atomically
-from scalekit.journal import Journal, read
-from scalekit.shingling import windows, with_windows
-from scalekit.signing import canonical, keys_folder, merkle_root, private_file
-from scalekit.text import folded_words
+from scalekit.signing import canonical, merkle_root
 
-__all__ = ["Seal", "SealError", "look_budget", "seal"]
+__all__ = ["Answer", "Seal", "seal"]
 
-PAD = 65_536
-FORMAT = 2
+FORMAT = 3
 SMALLEST_CELL = 20  # smaller groups are merged: their scores would tell of single items
 
 
-class SealError(RuntimeError):
-    """The seal can't be made or opened, or no looks are left; the message says what to do."""
-
-
-def look_budget(items: int) -> int:
-    """Return how often a sealed set of this size may be looked at: 3, 5 from 200, 10 from 500."""
-    return 3 if items < 200 else 5 if items < 500 else 10
-
-
-def _sub_key(master: bytes, purpose: str) -> bytes:
-    """HKDF-SHA256 (RFC 5869)."""
-    return HKDF(hashes.SHA256(), 32, salt=None, info=f"scalekit {purpose}".encode()).derive(master)
-
-
-def _encrypt(key: bytes, payload: bytes, bound_to: bytes) -> bytes:
-    framed = len(payload).to_bytes(8, "big") + payload
-    nonce = secrets.token_bytes(12)
-    return nonce + AESGCM(key).encrypt(nonce, framed + b"\0" * (-len(framed) % PAD), bound_to)
-
-
-def _decrypt(key: bytes, blob: bytes, bound_to: bytes, path: Path) -> bytes:
-    try:
-        framed = AESGCM(key).decrypt(blob[:12], blob[12:], bound_to)
-    except (InvalidTag, ValueError) as error:
-        raise SealError(
-            f"{path}: the seal does not open: it was changed, or this is not its key"
-        ) from error
-    return framed[8 : 8 + int.from_bytes(framed[:8], "big")]
-
-
-def seal(items: Any, folder: Path, *, project: Path) -> Seal:
+def seal(
+    items: Any,
+    folder: Path,
+    *,
+    project: Path,
+    name: str = "sealed",
+    scorer: str = "",
+    passphrase: bool = False,
+    second_share: Path | None = None,
+) -> Seal:
     """Encrypt test items and return the seal.
 
     Parameters
@@ -83,66 +69,87 @@ def seal(items: Any, folder: Path, *, project: Path) -> Seal:
         Where ``<id>.bin``, ``<id>.tags`` and ``<id>.json`` are written.
     project
         The project folder, in which the key must not lie.
+    name
+        "sealed", or "vault": that one is looked at once.
+    scorer
+        Digest of what will score.
+    passphrase
+        Ask for a passphrase, or take it from ``SCALEKIT_PASSPHRASE``, and wrap the key in it.
+    second_share
+        A new file, held by a second person, without which the seal does not open.
 
     Raises
     ------
     SealError
-        When there are no items.
+        When there are no items, no passphrase, or the second share can't lie there.
     KeyFileError
-        When the key would lie in the project or in a git checkout.
+        When a key would lie in the project or in a git checkout.
     """
     table = require(to_polars(items, "items"), ("item_id", "text", "category"), "items to seal")
     table = ids_unique(table, "item_id", "items to seal")
     if table.is_empty():
-        raise SealError("there is nothing to seal: the sealed set of the split is empty")
+        raise SealError(f"there is nothing to seal: the {name} set of the split is empty")
     seal_id = secrets.token_hex(6)
-    master = private_file(_key_path(seal_id), secrets.token_bytes(32), outside=project)
+    master, held = make_key(
+        seal_id, project=project, passphrase=passphrase, second_share=second_share
+    )
+    look_up = look_up_key(master)
     lines = [
         canonical({"salt": secrets.token_hex(16), **row}, compose=False)
         for row in table.select("item_id", "text", "category").to_dicts()
     ]
-    header = {
+    header: dict[str, Any] = {
         "format": FORMAT,
         "seal": seal_id,
+        "set": name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "items": len(lines),
         "categories": dict(sorted(Counter(table["category"]).items())),
         "merkle_root": merkle_root(lines),
-        "looks": look_budget(len(lines)),
+        "looks": _budget(name, len(lines)),
+        "scorer": scorer,
+        "key": held,
+        "key_check": key_check(look_up),
     }
     bound_to = canonical(header)
-    tags = _tags(table["text"].to_list(), _sub_key(master, "decontaminate"))
-    body = _encrypt(_sub_key(master, "items"), b"\n".join(lines), bound_to)
-    sizes = pl.Series([min(N, tag["words"]) for tag in tags], dtype=pl.Int64)
-    codes = {n: windows(table["text"].filter(sizes == n), n) for n in sorted(set(sizes)) if n}
-    looked_up = {"items": tags, "windows": {str(n): c.tolist() for n, c in codes.items()}}
-    index = _encrypt(_sub_key(master, "tags"), canonical(looked_up), bound_to)
-    write_atomically(folder / f"{seal_id}.bin", body)
-    write_atomically(folder / f"{seal_id}.tags", index)
+    index = tag_index(table["text"], sub_key(look_up, "decontaminate"))
+    made = {
+        "bin": encrypt(sub_key(master, "bin"), b"\n".join(lines), bound_to),
+        "tags": encrypt(sub_key(look_up, "tags"), canonical(index), bound_to),
+    }
+    files = {ending: marked(seal_id, ending, content) for ending, content in made.items()}
+    header["files"] = {
+        ending: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for ending, content in files.items()
+    }
+    header["mac"] = _mac(look_up, header)
+    for ending, content in files.items():
+        write_atomically(folder / f"{seal_id}.{ending}", content)
     # The header last: a seal without it does not exist.
     write_atomically(folder / f"{seal_id}.json", json.dumps(header, indent=1) + "\n")
     return Seal(folder, header)
 
 
-def _key_path(seal_id: str) -> Path:
-    return keys_folder() / f"seal-{seal_id}.key"
+def _budget(name: str, items: int) -> int:
+    return 1 if name == "vault" else look_budget(items)
 
 
-def _windows(folded: Sequence[str], n: int) -> list[str]:
-    return [" ".join(folded[at : at + n]) for at in range(len(folded) - n + 1)] if n else []
+def _mac(look_up: bytes, header: Mapping[str, Any]) -> str:
+    told = canonical({k: v for k, v in header.items() if k != "mac"})
+    return hmac.new(sub_key(look_up, "header"), told, hashlib.sha256).hexdigest()
 
 
-def _tag(key: bytes, window: str) -> str:
-    return hmac.new(key, window.encode(), hashlib.sha256).hexdigest()[:16]
+@dataclass(frozen=True)
+class Answer:
+    """What a look came back with: ``verdict`` of the ladder, and the figures that may be told.
 
+    They are those of this model when it is accepted, of the best accepted one when there is no
+    measurable change from it, and none when it is measurably worse.
+    """
 
-def _tags(texts: Sequence[str], key: bytes) -> list[dict[str, Any]]:
-    """Keyed tags of each item's windows, in order: they say nothing without the key."""
-    found = []
-    for text in texts:
-        folded = folded_words(text)
-        tags = [_tag(key, w) for w in _windows(folded, min(N, len(folded)))]
-        found.append({"words": len(folded), "different": len(set(folded)), "tags": tags})
-    return found
+    verdict: str
+    attempt: int
+    measured: Measured
 
 
 @dataclass(frozen=True)
@@ -159,15 +166,21 @@ class Seal:
         Raises
         ------
         SealError
-            When there is no such seal, or a newer version made it.
+            When there is no such seal, its header is not readable, or another version made it.
         """
         path = folder / f"{seal_id}.json"
         if not path.is_file():
             raise SealError(f"{path}: there is no such seal")
-        header = json.loads(path.read_text())
-        if header.get("format", 0) > FORMAT:
-            raise SealError(f"{path}: made by a newer scalekit (format {header['format']}); update")
-        if header.get("format", 0) < FORMAT:
+        try:
+            header = json.loads(path.read_text(encoding="utf-8"))
+            made = int(header["format"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise SealError(
+                f"{path}: not the header of a seal; bring it back from a copy"
+            ) from None
+        if made > FORMAT:
+            raise SealError(f"{path}: made by a newer scalekit (format {made}); update")
+        if made < FORMAT:
             raise SealError(f"{path}: made by an older scalekit, in a form not read any more")
         return cls(folder, header)
 
@@ -177,31 +190,89 @@ class Seal:
         return str(self.header["seal"])
 
     @property
-    def ledger(self) -> Path:
+    def ledger(self) -> Ledger:
         """The journal of looks."""
-        return self.folder / f"{self.seal_id}.looks.jsonl"
+        return Ledger(
+            self.folder / f"{self.seal_id}.looks.jsonl",
+            self.seal_id,
+            int(self.header["looks"]),
+            key_path(self.seal_id).with_suffix(".head"),
+        )
 
     @property
     def looks_left(self) -> int:
         """How many looks remain."""
-        used = sum(e.kind == "look" for e in read(self.ledger)) if self.ledger.exists() else 0
-        return int(self.header["looks"]) - used
+        return self.ledger.left()
 
-    def _master(self) -> bytes:
-        path = _key_path(self.seal_id)
-        if not path.is_file():
-            raise SealError(
-                f"{path}: the key of this seal is not here. Put it there, or set SCALEKIT_KEYS to "
-                "the folder that holds it"
+    def fault(self, ending: str) -> str:
+        """Say what is wrong with the header or a file ("bin", "tags"), or nothing.
+
+        Raises
+        ------
+        SealError
+            When the key is not there.
+        """
+        return self.open_fault(ending) or self.keyed_fault()
+
+    def open_fault(self, ending: str) -> str:
+        """Say what is wrong, as far as it shows without the key."""
+        header, at = self.header, self.folder / f"{self.seal_id}.json"
+        try:
+            counted = sum(header["categories"].values())
+            noted = {k: header["files"][ending][k] for k in ("bytes", "sha256")}
+            told = (header["items"], header["looks"], header["set"])
+        except (KeyError, TypeError, AttributeError):
+            return f"{at}: the seal does not open: its header lacks what every seal has"
+        if counted != told[0]:
+            return (
+                f"{at}: the seal does not open: its header was changed: the categories make "
+                f"{counted} items, not {told[0]}"
             )
-        return path.read_bytes()
+        if told[1] != _budget(told[2], counted):
+            return (
+                f"{at}: the seal does not open: its header was changed: {counted} items of a "
+                f"{told[2]} set give {_budget(told[2], counted)} looks, not {told[1]}"
+            )
+        return file_fault(self.folder / f"{self.seal_id}.{ending}", self.seal_id, ending, noted)
+
+    def keyed_fault(self) -> str:
+        """Say what is wrong with the header or the key; raises as :meth:`fault` does."""
+        at = self.folder / f"{self.seal_id}.json"
+        if key_check(held_look_up_key(self.seal_id)) != self.header.get("key_check"):
+            return (
+                f"{key_path(self.seal_id)}: the seal does not open: this is not its key, or the "
+                "header names another"
+            )
+        if _mac(held_look_up_key(self.seal_id), self.header) != self.header.get("mac"):
+            return f"{at}: the seal does not open: its header was changed"
+        return ""
+
+    def _content(self, ending: str) -> bytes:
+        """Return what a file holds; no frame that raises has a key or an item."""
+        if fault := self.fault(ending):
+            raise SealError(fault)
+        found = self._decrypted(ending)
+        if found is None:
+            raise SealError(
+                f"{self.folder / f'{self.seal_id}.{ending}'}: the seal does not open: its content "
+                "is not what was sealed"
+            )
+        return found
+
+    def _decrypted(self, ending: str) -> bytes | None:
+        held = held_look_up_key if ending == "tags" else master_key
+        key = sub_key(held(self.seal_id), "tags" if ending == "tags" else "bin")
+        blob = (self.folder / f"{self.seal_id}.{ending}").read_bytes()
+        return decrypt(key, unmarked(blob), self._bound_to)
+
+    @property
+    def _bound_to(self) -> bytes:
+        return canonical({k: v for k, v in self.header.items() if k not in ("files", "mac")})
 
     def _open(self) -> pl.DataFrame:
         """Decrypt the items: never handed out, only scored."""
-        path = self.folder / f"{self.seal_id}.bin"
-        key = _sub_key(self._master(), "items")
-        body = _decrypt(key, path.read_bytes(), canonical(dict(self.header)), path)
-        return pl.DataFrame([json.loads(line) for line in body.split(b"\n")]).drop("salt")
+        lines = self._content("bin").split(b"\n")
+        return pl.DataFrame([json.loads(line) for line in lines]).drop("salt")
 
     def item_ids(self) -> list[str]:
         """Return the ids of the sealed items (the key is needed)."""
@@ -209,34 +280,134 @@ class Seal:
 
     def holds(self, texts: Sequence[str]) -> list[bool]:
         """Say of each text whether a sealed item stands in it, word for word."""
-        sealed = [f" {_joined(t)} " for t in self._open()["text"]]
-        return [any(s in f" {_joined(t)} " for s in sealed) for t in texts]
+        sealed = [folded(t) for t in self._open()["text"]]
+        return [any(s in text for s in sealed) for text in map(folded, texts)]
 
     def measure(
-        self, predict: Callable[[list[str]], Sequence[str]], *, purpose: str, actor: str
-    ) -> Measured:
+        self,
+        predict: Callable[[list[str]], Sequence[str]],
+        registration: Registration,
+        *,
+        said: Mapping[str, Any] | None = None,
+    ) -> Answer:
         """Score *predict* and return aggregates: overall, and categories of 20 items or more.
 
-        The look is charged on the ledger, on disk, before anything is scored: a crash counts.
+        The registration goes into the ledger, and the look is charged, on disk, before anything is
+        scored: a crash counts. What is answered is a rung of a ladder
+        (:func:`scalekit.evaluate.looks.climbed`); the raw figures are kept encrypted.
+
+        Parameters
+        ----------
+        predict
+            From a list of texts to as many categories. What it prints, displays or logs meanwhile
+            goes nowhere.
+        registration
+            What is claimed, of what.
+        said
+            What else the ledger keeps of this look, such as who and the code's revision.
 
         Raises
         ------
         SealError
-            When no looks are left, the key is not there, or the seal was changed.
+            When no looks are left, the key is not there, something was changed, or *predict*
+            failed: then without its message and traceback, which may hold an item's text.
         """
-        items = self._open()
-        with Journal(self.ledger) as ledger:
-            if self.looks_left < 1:
-                raise SealError(
-                    f"all {self.header['looks']} looks at seal {self.seal_id} are used. "
-                    "Collect new items and seal a new set"
-                )
-            ledger.append("look", {"purpose": purpose, "actor": actor, "seal": self.seal_id})
-        found = measure(predict, items.with_columns(pl.lit("sealed").alias("set")))
-        with Journal(self.ledger) as ledger:
-            whole = found.sets.row(0, named=True)
-            ledger.append("answer", {"right": whole["right"], "n": whole["n"]})
-        return found.aggregates(SMALLEST_CELL)
+        self._content("bin")
+        for best in self._accepted()[-1:]:
+            self._predictions(best)  # what can't be compared must cost no look
+        attempt = self.ledger.charge(registration, said or {})
+        scored: list[int] = []
+        answer, failed = concealed(lambda: self._answer(predict, attempt, registration, scored))
+        if failed and scored:
+            raise SealError(
+                f"seal {self.seal_id}: the answer could not be kept ({failed}); the look is "
+                "charged. See whether the disk is full, then register again"
+            )
+        if failed:
+            raise SealError(
+                f"predict failed with {failed} while sealed items were before it. Its message and "
+                "traceback are not shown: they may hold an item's text. The look is charged. Try "
+                "it where items may be seen: project.evaluate.measure(predict)"
+            )
+        return self._answered(answer)
+
+    def answered(self, registration: Registration) -> Answer | None:
+        """Return what was answered to the same registration before, if it names a model."""
+        if not registration.model:
+            return None
+        known = [a for a in self.ledger.answers() if a["registration"] == registration.digest]
+        return self._answered(known[-1]) if known else None
+
+    def _answer(
+        self,
+        predict: Callable[[list[str]], Sequence[str]],
+        attempt: int,
+        registration: Registration,
+        scored: list[int],
+    ) -> dict[str, Any]:
+        """Score, keep the predictions encrypted, and write down what may be told."""
+        found = self._scores(predict)
+        scored.append(attempt)
+        verdict, told, figures = ACCEPTED, attempt, found
+        for best in self._accepted()[-1:]:
+            before = self._scores(_replay(self._predictions(best)))
+            both = found.results.join(before.results, on="item_id", suffix="_before")
+            ladder = both["score"].to_list(), both["score_before"].to_list()
+            verdict = climbed(*ladder, float(registration.margin))
+            if verdict != ACCEPTED:
+                told, figures = (0 if verdict == WORSE else best), before
+        blob = self._kept(attempt, found.results["prediction"].to_list())
+        right, n = figures.sets.select("right", "n").row(0)
+        body = {
+            "answer": verdict,
+            "told": told,
+            **({"right": int(right), "n": int(n)} if told else {}),
+            "kept": {"bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest()},
+        }
+        self.ledger.answer(attempt, body)
+        return {"attempt": attempt, **body}
+
+    def _scores(self, predict: Callable[[list[str]], Sequence[str]]) -> Measured:
+        items = self._open().with_columns(pl.lit(self.header["set"]).alias("set"))
+        return measure(predict, items)
+
+    def _answered(self, answer: Mapping[str, Any]) -> Answer:
+        verdict, attempt, told = answer["answer"], int(answer["attempt"]), int(answer["told"])
+        whole = self._scores(_replay(self._predictions(told or attempt)))
+        found = whole.aggregates(SMALLEST_CELL)
+        if not told:
+            found = Measured(found.sets.clear(), found.categories.clear(), found.results)
+        return Answer(str(verdict), attempt, found)
+
+    def _accepted(self) -> list[int]:
+        answers = self.ledger.answers()
+        return [int(a["attempt"]) for a in answers if a["answer"] == ACCEPTED]
+
+    def _kept(self, attempt: int, predictions: Sequence[str]) -> bytes:
+        """Keep predictions encrypted, for the ladder; return the file's bytes."""
+        key = sub_key(master_key(self.seal_id), "attempts")
+        content = canonical(list(predictions), compose=False)
+        sealed = encrypt(key, content, self._bound_to + b" attempt %d" % attempt)
+        blob = marked(self.seal_id, f"a{attempt:03d}", sealed)
+        write_atomically(self._attempt_path(attempt), blob)
+        return blob
+
+    def _predictions(self, attempt: int) -> list[str]:
+        if fault := self.attempt_fault(attempt):
+            raise SealError(fault)
+        key = sub_key(master_key(self.seal_id), "attempts")
+        blob = self._attempt_path(attempt).read_bytes()
+        found = decrypt(key, unmarked(blob), self._bound_to + b" attempt %d" % attempt)
+        return list(json.loads(found or b"[]"))
+
+    def attempt_fault(self, attempt: int) -> str:
+        """Say what is wrong with what an attempt left, or nothing."""
+        kept = next(a["kept"] for a in self.ledger.answers() if a["attempt"] == attempt)
+        path = self._attempt_path(attempt)
+        return file_fault(path, self.seal_id, f"a{attempt:03d}", kept)
+
+    def _attempt_path(self, attempt: int) -> Path:
+        return self.folder / f"{self.seal_id}.attempt-{attempt}.bin"
 
     def contaminated(self, train: Any) -> pl.DataFrame:
         """Return training rows that hold a sealed item: ``item_id, batch_id, cover``.
@@ -245,45 +416,11 @@ class Seal:
         compared; the items are not decrypted, and which one was hit is not said.
         """
         rows = require(to_polars(train, "train"), ("item_id", "text"), "training rows")
-        path = self.folder / f"{self.seal_id}.tags"
-        master, bound_to = self._master(), canonical(dict(self.header))
-        index = json.loads(_decrypt(_sub_key(master, "tags"), path.read_bytes(), bound_to, path))
-        items = index["items"]
-        # Most rows share no window with any sealed item: they need no keyed tags.
-        rows = rows.filter(_may_hold(rows["text"], index["windows"]))
-        where: dict[str, list[tuple[int, int]]] = {}
-        for number, item in enumerate(items):
-            for place, tag in enumerate(item["tags"]):
-                where.setdefault(tag, []).append((number, place))
-        key = _sub_key(master, "decontaminate")
-        sizes = {min(N, item["words"]) for item in items}
-        batches = rows["batch_id"] if "batch_id" in rows.columns else [""] * len(rows)
-        found = []
-        for row, text, batch in zip(rows["item_id"], rows["text"], batches, strict=True):
-            folded = folded_words(text)
-            hits: dict[int, set[int]] = {}
-            for window in {w for n in sizes for w in _windows(folded, n)}:
-                for number, place in where.get(_tag(key, window), ()):
-                    hits.setdefault(number, set()).add(place)
-            cover = max((_cover(items[n], p, len(folded)) for n, p in hits.items()), default=0.0)
-            if cover >= LEAK_COVER:
-                found.append((row, batch, cover))
-        schema = {"item_id": pl.String, "batch_id": pl.String, "cover": pl.Float64}
-        return pl.DataFrame(found, schema=schema, orient="row")
+        key = sub_key(held_look_up_key(self.seal_id), "decontaminate")
+        return rows_holding(rows, json.loads(self._content("tags")), key)
 
 
-def _may_hold(texts: pl.Series, codes: Mapping[str, Sequence[int]]) -> pl.Series:
-    """Say which texts may have one of these windows (by number of words)."""
-    wanted = {int(n): np.array(found, dtype=np.uint64) for n, found in codes.items()}
-    return pl.Series(with_windows(texts, wanted), dtype=pl.Boolean)
-
-
-def _joined(text: str) -> str:
-    return " ".join(folded_words(text))
-
-
-def _cover(item: Mapping[str, Any], places: set[int], row_words: int) -> float:
-    size = int(item["words"])
-    if size < N and row_words > size and item["different"] < 4:
-        return 0.0  # a stub such as "thank you" counts only when the row says nothing else
-    return covered(places, min(N, size)) / size
+def _replay(predictions: Sequence[str]) -> Callable[[list[str]], list[str]]:
+    """Return a predict that gives these answers, in order."""
+    left = iter(predictions)
+    return lambda texts: [next(left) for _ in texts]

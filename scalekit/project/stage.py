@@ -80,7 +80,9 @@ class Stage(View, ABC):
         passed = {"passed": True, "closed": False}.get(state.state)
         verbs = ", ".join(
             f"{name}()"
-            for name, verb in vars(type(self)).items()
+            for kind in type(self).__mro__[:-1]
+            if issubclass(kind, Stage) and kind is not Stage
+            for name, verb in vars(kind).items()
             if not name.startswith("_") and inspect.isfunction(verb)
         )
         said = f"{state.state}. {state.advice}" if passed is None else badge(passed)

@@ -47,7 +47,7 @@ def test_a_predict_that_fails_still_costs_the_look(sealed: Any) -> None:
             raise MemoryError("too big")
         return majority_of(texts)
 
-    with pytest.raises(MemoryError):
+    with pytest.raises(SealError, match="failed with MemoryError"):
         sealed.evaluate.measure(fails_on_sealed, sealed="claim")
     assert sealed.evaluate.sets().looks_left == left - 1
 
@@ -101,15 +101,16 @@ def test_training_and_the_measurement_of_its_model_fit_together(sealed: Any) -> 
 def test_the_ledger_of_looks_verifies(sealed: Any) -> None:
     sealed.evaluate.measure(majority_of, sealed="claim")
     current: Seal = sealed.evaluate._current()
-    assert verify(current.ledger)
-    current.ledger.write_bytes(current.ledger.read_bytes().replace(b"claim", b"clean"))
-    assert verify(current.ledger).verdict == "edited"
+    ledger = current.ledger.path
+    assert verify(ledger)
+    ledger.write_bytes(ledger.read_bytes().replace(b"claim", b"clean"))
+    assert verify(ledger).verdict == "edited"
 
 
 def test_a_look_cut_out_of_the_ledger_gives_no_look_back(sealed: Any) -> None:
     for n in range(sealed.evaluate.sets().looks_left):
         sealed.evaluate.measure(majority_of, sealed=f"claim {n}")
-    ledger = sealed.evaluate._current().ledger
+    ledger = sealed.evaluate._current().ledger.path
     lines = ledger.read_bytes().splitlines(keepends=True)
     ledger.write_bytes(b"".join(lines[2:]))
     with pytest.raises(RuntimeError, match=r"looks\.jsonl|looks at seal"):

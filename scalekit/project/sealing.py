@@ -1,0 +1,416 @@
+"""What is sealed in a project: the split, the seal, the vault, looks, and what leaked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from scalekit.display import View, block, counted, note, table
+from scalekit.evaluate import (
+    NEARLY,
+    Contamination,
+    ParaphraseCandidates,
+    Seal,
+    SealCheck,
+    SealError,
+    check_seals,
+    contamination,
+    holders,
+    paraphrase_candidates,
+    redact_notebook,
+    scorer_digest,
+    seal,
+    split,
+    wilson,
+)
+from scalekit.evaluate.split import SHARES
+from scalekit.frames import FrameError, write_parquet
+from scalekit.project.stage import Stage
+from scalekit.signing import digest
+
+__all__ = ["LOG", "Sealing", "Sets", "figures"]
+
+SPLIT = "evaluate/split.parquet"
+LOG = "evaluate/log.jsonl"
+SEALS = "evaluate/sealed"
+OPEN_COLUMNS = ("item_id", "batch_id", "source", "tier", "category", "kept")
+
+
+@dataclass(frozen=True)
+class Sets(View):
+    """The sets: train and dev in the open, sealed and vault encrypted, handwritten apart."""
+
+    table: pl.DataFrame
+    contamination: Contamination
+    sealed_hits: pl.DataFrame
+    looks_left: int
+    notes: tuple[str, ...] = ()
+
+    def to_html(self) -> str:
+        """Show the sets, what leaked, and how many looks are left."""
+        said = f"The sealed set is encrypted; {self.looks_left} looks at it are left."
+        hits = self.sealed_hits
+        warned = note(f"{len(hits)} training rows hold a sealed item:") if len(hits) else ""
+        told = (note(said), *map(note, self.notes))
+        shown = (table(self.table), *told, warned, table(hits), self.contamination.to_html())
+        return block("Sets", *shown)
+
+
+class Sealing(Stage):
+    """What is kept from training, and who looked at it."""
+
+    def seal(
+        self,
+        *,
+        shares: Mapping[str, float] | None = None,
+        together: Sequence[str] = (),
+        seed: int | None = None,
+        by: str | None = None,
+        passphrase: bool = False,
+        second_share: str | Path | None = None,
+    ) -> Sets:
+        """Split the labelled items, encrypt the test sets, and look for leaks into training.
+
+        Items whose votes are tied are left out. The sealed items' texts are taken out of the
+        project's tables; the key lies outside the project. Asked again for the same labels, it
+        returns what stands.
+
+        Parameters
+        ----------
+        shares
+            Of train, dev, sealed and, if asked for, vault; they make 1. By default 0.7, 0.15 and
+            0.15, or what the last sealing had. A vault makes the other test sets smaller, so there
+            is none unless it is asked for.
+        together
+            Columns of the items whose equal values must stay in one set.
+        seed
+            Another seed, another split; once sealed, another one changes nothing and is said.
+        by
+            A column of the items, or "collected" for the date of their batch: the latest items go
+            to the test sets.
+        passphrase
+            Wrap the key in a passphrase: asked for, or from ``SCALEKIT_PASSPHRASE``.
+        second_share
+            A new file, outside project and git, without which the test sets do not open; for the
+            vault another one beside it, with the ending ``.vault``.
+
+        Raises
+        ------
+        GateClosedError
+            When Label's gate, or an earlier one, is not passed.
+        SealError
+            When the shares name another set or do not make 1, or a set would be empty.
+        """
+        self.require_before()
+        wish = self._wish(shares, together, seed, by)
+        votes = self._project.label.consensus().drop_nulls("value")
+        labelled = digest([list(r) for r in votes.select("item_id", "value").rows()])
+        known = [e for e in self._folder.events(LOG) if e.kind in ("sealing", "relabelled")]
+        notes: tuple[str, ...] = ()
+        if not known or known[-1].data["labels"] != labelled:
+            self.decontaminate()  # what stands in the spec must not be sealed, nor trained on
+            share = Path(second_share) if second_share is not None else None
+            self._seal(votes, labelled, wish, {"passphrase": passphrase, "second_share": share})
+        else:
+            notes = self._otherwise(wish)
+        if len(self._folder.events(LOG, "sealing")) > len(self._folder.events(LOG, "sealed")):
+            # Also after a crash in between: the seal is on disk, so the plain texts can go.
+            self._take_out()
+            notes += self._left_in()
+        found = self.sets()
+        return Sets(
+            found.table, found.contamination, found.sealed_hits, found.looks_left,
+            notes + found.notes,
+        )  # fmt: skip
+
+    def _wish(
+        self,
+        shares: Mapping[str, float] | None,
+        together: Sequence[str],
+        seed: int | None,
+        by: str | None,
+    ) -> dict[str, Any]:
+        """Return how to split: what is asked for, else as the last sealing did."""
+        earlier = self._folder.events(LOG, "sealing")
+        stood = earlier[-1].data if earlier else {}
+        asked: dict[str, Any] = {
+            "shares": {k: str(float(v)) for k, v in shares.items()} if shares else None,
+            "together": list(together) or None,
+            "seed": seed,
+            "by": by,
+        }
+        usual = {
+            "shares": {k: str(v) for k, v in SHARES.items()}, "together": [], "seed": 0, "by": None
+        }  # fmt: skip
+        return {k: v if v is not None else stood.get(k, usual[k]) for k, v in asked.items()}
+
+    def _otherwise(self, wish: Mapping[str, Any]) -> tuple[str, ...]:
+        """Say what was asked for now that stands otherwise since the sealing."""
+        stood = self._folder.events(LOG, "sealing")[-1].data
+        said = [f"{k} {wish[k]}" for k in wish if k in stood and wish[k] != stood[k]]
+        if not said:
+            return ()
+        own = ", ".join(f"{k} {stood[k]}" for k in wish if k in stood and wish[k] != stood[k])
+        return (
+            f"Sealed already, with {own}: {', '.join(said)} changes nothing. What is sealed is not "
+            "drawn again; new items bring a new seal.",
+        )
+
+    def _seal(
+        self, votes: pl.DataFrame, labelled: str, wish: dict[str, Any], key: dict[str, Any]
+    ) -> None:
+        voted = votes.select("item_id", pl.col("value").alias("category"))
+        items = self._project.audit.items().drop("category").join(voted, on="item_id")
+        items = items.filter(~pl.col("item_id").is_in(self._left_out()))
+        if wish["by"] == "collected" and "collected" not in items.columns:
+            dates = {b.batch_id: b.collected for b in self._project.collect.batches()}
+            at = pl.col("batch_id").replace_strict(dates, return_dtype=pl.String)
+            items = items.with_columns(at.alias("collected"))
+        # What was in the open once can't be sealed any more: it stays in its set.
+        earlier = self._opened() if self._folder.events(LOG, "sealing") else None
+        pinned = dict(earlier.select("item_id", "set").iter_rows()) if earlier is not None else {}
+        shares = {k: float(v) for k, v in wish["shares"].items()}
+        try:
+            sets = split(
+                items, shares=shares, together=wish["together"], seed=wish["seed"],
+                by=wish["by"], pinned=pinned,
+            )  # fmt: skip
+        except FrameError:
+            raise
+        except ValueError as error:
+            raise SealError(str(error)) from error
+        items = items.join(sets, on="item_id")
+        opened = items.filter(pl.col("set").is_in(["train", "dev"]))
+        columns = ("item_id", "text", "category", "batch_id", "group", "set")
+        hidden = {name: items.filter(set=name) for name in ("sealed", "vault")}
+        if earlier is not None and hidden["sealed"].is_empty():
+            # Too few new items for a set of their own: those of a vault alone stay unused.
+            write_parquet(opened.select(columns), self._folder / SPLIT)
+            self._folder.append(LOG, "relabelled", {"labels": labelled})
+            return
+        if shares.get("vault") and hidden["vault"].is_empty() and earlier is None:
+            raise SealError("the vault of the split is empty: give it a larger share")
+        made = {name: self._encrypt(name, rows, key) for name, rows in hidden.items() if len(rows)}
+        write_parquet(opened.select(columns), self._folder / SPLIT)
+        vault = {"vault": made["vault"].seal_id} if "vault" in made else {}
+        said = {"seal": made["sealed"].seal_id, **vault, "items": len(hidden["sealed"])}
+        self._folder.append(LOG, "sealing", {"labels": labelled, **said, **wish})
+
+    def _encrypt(self, name: str, rows: pl.DataFrame, key: Mapping[str, Any]) -> Seal:
+        share = key["second_share"]
+        if share is not None and name == "vault":
+            share = share.with_name(f"{share.name}.vault")
+        return seal(
+            rows, self._folder / SEALS, project=self._folder.root, name=name,
+            scorer=scorer_digest(), passphrase=key["passphrase"], second_share=share,
+        )  # fmt: skip
+
+    def _take_out(self) -> None:
+        """Take what is sealed out of the project: the items, their copies, rows set aside of them.
+
+        Of the audited items the ids and their place stay, so that labels still count.
+        """
+        seals = self._newest()
+        sealed = [i for one in seals for i in one.item_ids()]
+
+        def held(texts: list[str]) -> list[bool]:
+            found = [one.holds(texts) for one in seals]
+            return [any(hits) for hits in zip(*found, strict=True)]
+
+        marks = pl.read_parquet(self._folder / "audit/marks.parquet")
+        copies = marks.filter(pl.col("kept_id").is_in(sealed))["item_id"].to_list()
+        hidden = pl.col("item_id").is_in([*sealed, *copies])
+        for stage in ("collect", "audit/parts"):
+            for path in (self._folder / stage).glob("*.parquet"):
+                frame = pl.read_parquet(path)
+                if path.name.endswith(".quarantine.parquet"):
+                    hits = pl.Series(held(frame["content"].to_list()), dtype=pl.Boolean)
+                    blank = pl.when(~hits).then(pl.col("content"))
+                    frame = frame.with_columns(blank.alias("content"))
+                    write_parquet(frame, path)
+                elif frame.filter(hidden).height:
+                    write_parquet(frame.filter(~hidden), path)
+        for path in (self._folder / "audit/pairs").glob("*.parquet"):
+            path.unlink()  # texts of candidates for near-copies; the next audit makes them again
+        for path in (self._folder / "collect/evidence").rglob("*.copy"):
+            if any(held([path.read_text(encoding="utf-8", errors="replace")])):
+                path.unlink()  # its digest stays on the batch's record
+        audited = self._folder / "audit/items.parquet"
+        frame = pl.read_parquet(audited).filter(~pl.col("item_id").is_in(copies))
+        content = [c for c in frame.columns if c not in OPEN_COLUMNS]
+        blanks = [pl.when(~hidden).then(pl.col(c)).alias(c) for c in content]
+        write_parquet(frame.with_columns(blanks), audited)
+        delivered = self._folder / "label/manifest.parquet"
+        if delivered.is_file() and pl.read_parquet(delivered).filter(hidden).height:
+            # Its digests would confirm a guess of a sealed text; training asks for a new delivery.
+            for path in (delivered, delivered.with_name("manifest.dsse.json")):
+                path.unlink(missing_ok=True)
+        said = {"seal": seals[0].seal_id, "item_ids": sorted([*sealed, *copies])}
+        self._folder.append(LOG, "sealed", said)
+        if (self._folder / "report.html").is_file():
+            self._project.report()  # an earlier one may quote a text that is sealed now
+
+    def _left_in(self) -> tuple[str, ...]:
+        """Name the files of the project in which a sealed text still stands."""
+        found = self.find_sealed(self._folder.root)["file"].to_list()
+        if not found:
+            return ()
+        return (
+            f"A sealed text still stands in {', '.join(found)}. project.evaluate.redact(FILE) "
+            "takes it out of a notebook's outputs; other files are yours to clear.",
+        )
+
+    def find_sealed(self, folder: str | Path) -> pl.DataFrame:
+        """Name the files under *folder* in which sealed texts of five words or more stand.
+
+        Tables, archives and notebooks are read too; ``file, texts``. The key is needed.
+        """
+        return holders(Path(folder), self._hidden_texts())
+
+    def redact(self, notebook: str | Path) -> int:
+        """Take those outputs out of an executed notebook that show a sealed text; say how many.
+
+        What was typed into its cells stays.
+        """
+        return redact_notebook(Path(notebook), self._hidden_texts())
+
+    def _hidden_texts(self) -> list[str]:
+        return [text for one in self._newest() for text in one._open()["text"]]
+
+    def sets(self) -> Sets:
+        """Return the sets as they stand, with what leaked.
+
+        Raises
+        ------
+        SealError
+            When nothing is sealed yet.
+        """
+        opened, sealed, vault = self._opened(), self._current(), self._vault()
+        leaks = self.leaks()
+        counts = opened.group_by("set").agg(
+            pl.len().cast(pl.Int64).alias("items"),
+            pl.col("category").n_unique().cast(pl.Int64).alias("categories"),
+        )
+        hand = self._handwritten()
+        hidden = [("sealed", sealed.header), *([("vault", vault.header)] if vault else [])]
+        rows = [
+            *counts.sort("set", descending=True).to_dicts(),
+            *(
+                {"set": name, "items": header["items"], "categories": len(header["categories"])}
+                for name, header in hidden
+            ),
+            {"set": "handwritten", "items": len(hand), "categories": hand["category"].n_unique()},
+        ]
+        notes = (*self._warned(), *self._vault_said())
+        hits = self._sealed_hits()
+        return Sets(pl.DataFrame(rows), leaks, hits, sealed.looks_left, notes)
+
+    def _sealed_hits(self) -> pl.DataFrame:
+        """Return the training rows that hold an item of the sealed set or the vault."""
+        rows = self.train_items()
+        seals = [self._current(), *([self._vault()] if self._vault() else [])]
+        found = pl.concat([one.contaminated(rows) for one in seals if one is not None])
+        return found.sort("cover", descending=True, maintain_order=True).unique(
+            "item_id", keep="first", maintain_order=True
+        )
+
+    def verify(self) -> SealCheck:
+        """Check header, files, ledger and kept answers of every seal, each fault by its name."""
+        return check_seals(self._folder / SEALS)
+
+    def _vault_said(self) -> tuple[str, ...]:
+        vault = self._vault()
+        if vault is None:
+            return ("There is no vault.",)
+        looks = [e for e in vault.ledger.events() if e.kind == "look"]
+        if not looks:
+            return (f"The vault ({counted(vault.header['items'], 'item')}) is unopened.",)
+        told = f"The vault was opened on {looks[0].at[:10]} by {looks[0].data['decision']}: "
+        answers = vault.ledger.answers()
+        if not answers:
+            return (told + "no answer came.",)
+        return (told + figures(answers[0]["right"], answers[0]["n"]) + ".",)
+
+    def _warned(self) -> tuple[str, ...]:
+        ledger = self._current().ledger
+        used, left = ledger.used, self._current().looks_left
+        if used < NEARLY * (used + left):
+            return ()
+        return (f"{used} of {used + left} looks at the sealed set are used: keep what is left.",)
+
+    def leaks(self) -> Contamination:
+        """Search for test items: in the training text or, before the seal, in all audited items.
+
+        Test items are the handwritten examples and, once there is a split, the dev set.
+        """
+        return contamination(*self._open_test_and_train())
+
+    def paraphrases(
+        self, encoder: Callable[[list[str]], Any] | None = None, *, top: int = 3
+    ) -> ParaphraseCandidates:
+        """Name the training rows most like each test item, for a person to look at.
+
+        What :meth:`leaks` can not see; as :func:`scalekit.evaluate.paraphrase_candidates`.
+        """
+        return paraphrase_candidates(*self._open_test_and_train(), encoder=encoder, top=top)
+
+    def _open_test_and_train(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        test = self._handwritten().select("item_id", "text")
+        if not self._folder.events(LOG, "sealing"):
+            items = self._project.audit.items()
+            return test, items.filter(~pl.col("item_id").is_in(self._left_out()))
+        dev = self._opened().filter(pl.col("set") == "dev").select("item_id", "text")
+        return pl.concat([test, dev]), self.train_items()
+
+    def decontaminate(self) -> Contamination:
+        """Leave out the rows that hold test items; return what :meth:`leaks` finds afterwards."""
+        rows = set(self.leaks().leaking)
+        if self._folder.events(LOG, "sealing"):
+            rows |= set(self._sealed_hits()["item_id"])
+        for item in sorted(rows):
+            because = "holds an item of a test set"
+            self._folder.append(LOG, "left out", {"item_id": item, "because": because})
+        return self.leaks()
+
+    def _left_out(self) -> list[str]:
+        return [e.data["item_id"] for e in self._folder.events(LOG, "left out")]
+
+    def train_items(self) -> pl.DataFrame:
+        """Return the training items: ``item_id, text, category, batch_id, group, set``."""
+        train = (pl.col("set") == "train") & ~pl.col("item_id").is_in(self._left_out())
+        return self._opened().filter(train)
+
+    def _opened(self) -> pl.DataFrame:
+        path = self._folder / SPLIT
+        if not path.is_file():
+            raise SealError("nothing is split and sealed yet: project.evaluate.seal()")
+        return pl.read_parquet(path)
+
+    def _current(self) -> Seal:
+        started = self._folder.events(LOG, "sealing")
+        if not started:
+            raise SealError("nothing is sealed yet: project.evaluate.seal()")
+        return Seal.load(self._folder / SEALS, started[-1].data["seal"])
+
+    def _vault(self) -> Seal | None:
+        made = [e.data["vault"] for e in self._folder.events(LOG, "sealing") if "vault" in e.data]
+        return Seal.load(self._folder / SEALS, made[-1]) if made else None
+
+    def _newest(self) -> list[Seal]:
+        """Return the seals of the last sealing."""
+        self._current()
+        made = self._folder.events(LOG, "sealing")[-1].data
+        return [Seal.load(self._folder / SEALS, made[k]) for k in ("seal", "vault") if k in made]
+
+    def _handwritten(self) -> pl.DataFrame:
+        return self._project.specify.spec.handwritten
+
+
+def figures(right: int, n: int) -> str:
+    """Return a score in words: how many of how many, the share, Wilson's 95 % interval."""
+    low, high = wilson(right, n)
+    return f"{right} of {n} right, {right / n:.3f} ({low:.3f} to {high:.3f})"
