@@ -111,7 +111,7 @@ class Spec(View, _Part):
     @property
     def digest(self) -> str:
         """Content identity; fractions enter as their decimal text."""
-        return digest(_exact(self.model_dump(mode="json")))
+        return digest(exact(self.model_dump(mode="json")))
 
     @property
     def table(self) -> pl.DataFrame:
@@ -165,12 +165,13 @@ class Spec(View, _Part):
         return block(f"Spec of {self.name}", *shown)
 
 
-def _exact(value: Any) -> Any:
+def exact(value: Any) -> Any:
+    """Return *value* with its fractions as decimal text, which has a canonical form."""
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, dict):
-        return {k: _exact(v) for k, v in value.items()}
-    return [_exact(v) for v in value] if isinstance(value, list) else value
+        return {k: exact(v) for k, v in value.items()}
+    return [exact(v) for v in value] if isinstance(value, list) else value
 
 
 class _Loader(yaml.SafeLoader):
@@ -257,11 +258,14 @@ SAID = {
 }
 
 
-def flaws(error: ValidationError) -> dict[str, str]:
-    """Return what a validation found, in plain words: field to reason, one reason a field."""
+def flaws(error: ValidationError, whole: str = "spec") -> dict[str, str]:
+    """Return what a validation found, in plain words: field to reason, one reason a field.
+
+    What concerns no single field stands under *whole*.
+    """
     found: dict[str, str] = {}
     for flaw in error.errors():
-        where, why = place(flaw["loc"]) or "spec", flaw["msg"]
+        where, why = place(flaw["loc"]) or whole, flaw["msg"]
         if where.rpartition(".")[2].startswith("depth"):
             where = where[: where.rindex("depth") + 5]
             why = "write surface, middle, concept, or an interval such as [0.2, 0.5]"
