@@ -11,7 +11,7 @@ import polars as pl
 
 from scalekit.frames import write_atomically
 from scalekit.gates import Gate
-from scalekit.project.stage import Stage
+from scalekit.project.taxonomy import Taxonomy
 from scalekit.specify import Problem, Spec, SpecError, diff, gate, problems, read_spec, refuse_newer
 
 __all__ = ["Specify"]
@@ -20,7 +20,7 @@ VERSIONS = "specify/versions.jsonl"
 DRAFT = "specify/draft.json"
 
 
-class Specify(Stage):
+class Specify(Taxonomy):
     """Write the behaviour down, with handwritten examples and a rubric."""
 
     name = "specify"
