@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalekit import audit, collect, evaluate, govern, label, specify
+    from scalekit import audit, collect, decide, evaluate, govern, label, specify
     from scalekit.display import show
     from scalekit.gates import Check, Gate, GateClosedError
     from scalekit.project import Project, ProjectError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = ("audit", "collect", "evaluate", "govern", "label", "specify")
+_ROOMS = ("audit", "collect", "decide", "evaluate", "govern", "label", "specify")
 _NAMES = {
     "Check": "scalekit.gates",
     "Gate": "scalekit.gates",
@@ -42,6 +42,7 @@ __all__ = [
     "__version__",
     "audit",
     "collect",
+    "decide",
     "evaluate",
     "govern",
     "label",
