@@ -9,8 +9,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import settings
 
 import scalekit as sk
+
+# No time gates a test, on a busy machine least of all.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SAMPLES = Path(__file__).parents[1] / "data_samples" / "support-triage"
 ANNOTATORS = ("ana", "ben", "chloe", "dora", "emil")
