@@ -28,11 +28,14 @@ MakeProxy = Callable[[], Proxy]
 
 
 def text_proxy() -> Proxy:
-    """Return TF-IDF of words and word pairs under a logistic regression: for texts, seconds."""
+    """Return TF-IDF of words, word pairs and parts of words under a logistic regression."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
+    from sklearn.pipeline import make_pipeline, make_union
 
-    vectors = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2))
-    model: Proxy = make_pipeline(vectors, LogisticRegression(C=10.0, max_iter=300))
+    vectors = make_union(
+        TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)),
+        TfidfVectorizer(sublinear_tf=True, ngram_range=(2, 4), analyzer="char_wb"),
+    )
+    model: Proxy = make_pipeline(vectors, LogisticRegression(C=30.0, max_iter=300))
     return model

@@ -315,6 +315,8 @@ def write_november() -> list[Row]:
                 at = clock.isoformat(timespec="seconds")
                 out.append({"item_id": row["id"], "annotator": name, "value": value,
                             "seconds": took, "at": at})  # fmt: skip
+    checked = sorted(draw.sample(rows, len(rows) // 5), key=lambda r: r["id"])
+    write_csv("checks_november.csv", [{"item_id": r["id"], "value": r["true"]} for r in checked])
     write_csv("labels_november.csv", first)
     write_csv("labels_november_again.csv", [r for r in again if r["annotator"] in EVENING])
     return rows
