@@ -27,6 +27,9 @@ __all__ = [
     "mean_bounds",
     "score_cells",
     "sliced",
+    "standard_error",
+    "unit_cells",
+    "unseen",
 ]
 
 SMALLEST = 20  # items under which a slice is not judged, as in the answers of a seal
@@ -62,27 +65,13 @@ def score_cells(
     counted = results["score"].dtype == pl.Int64
     if counted and cluster is None:
         return _counted(results, by)
-    units = _unit_sums(results, by, cluster)
-    cells = units.group_by(by, maintain_order=True).agg(
-        pl.col("total").sum(), pl.col("n").sum(), pl.len().alias("clusters")
-    )
-    cells = cells.with_columns((pl.col("total") / pl.col("n")).alias("mean"))
-    away = units.join(cells.select(*by, "mean"), on=by, nulls_equal=True).with_columns(
-        (pl.col("total") - pl.col("mean") * pl.col("n")).pow(2).alias("squares")
-    )
-    squares = away.group_by(by).agg(pl.col("squares").sum())
-    cells = cells.join(squares, on=by, how="left", nulls_equal=True, maintain_order="left")
-    low, high = mean_bounds(
-        cells["mean"].to_numpy(),
-        cells["squares"].to_numpy(),
-        cells["n"].to_numpy(),
-        cells["clusters"].to_numpy(),
-    )
+    cells = unit_cells(results, "score", by, cluster)
+    low, high = mean_bounds(*cells.select("mean", "squares", "n", "units").to_numpy().T)
     cells = cells.with_columns(pl.Series("from", low), pl.Series("to", high))
     n, right = pl.col("n").cast(pl.Int64), pl.col("total").cast(pl.Int64).alias("right")
     head = [right, n, pl.col("mean").alias("accuracy")] if counted else [n]
     tail = [] if counted else [pl.col("mean").alias("score")]
-    many = [pl.col("clusters").cast(pl.Int64)] if cluster is not None else []
+    many = [pl.col("units").alias("clusters")] if cluster is not None else []
     return cells.sort(by[1:] or by, maintain_order=True).select(
         *by, *head, *tail, "from", "to", *many
     )
@@ -103,27 +92,55 @@ def _counted(results: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def _unit_sums(results: pl.DataFrame, by: Sequence[str], cluster: str | None) -> pl.DataFrame:
-    """Return the sum of scores and the number of items of each unit: an item, or a cluster."""
-    score = pl.col("score").cast(pl.Float64)
+def unit_cells(
+    rows: pl.DataFrame, value: str, by: Sequence[str], cluster: str | None
+) -> pl.DataFrame:
+    """Return of each cell ``total, n, units, mean, squares`` of *value*, as :func:`mean_bounds`.
+
+    Raises
+    ------
+    FrameError
+        When items have no cluster.
+    """
+    number = pl.col(value).cast(pl.Float64)
     if cluster is None:
-        return results.select(*by, score.alias("total"), pl.lit(1.0).alias("n"))
-    missing = results[cluster].null_count()
-    if missing:
-        raise FrameError(f"results: {missing:,} items have no {cluster!r}; each needs its cluster")
-    keys = list(dict.fromkeys([*by, cluster]))
-    units = results.group_by(keys, maintain_order=True).agg(
-        score.sum().alias("total"), pl.len().cast(pl.Float64).alias("n")
+        units = rows.select(*by, number.alias("total"), pl.lit(1.0).alias("n"))
+    else:
+        if missing := rows[cluster].null_count():
+            raise FrameError(f"results: {missing:,} items have no {cluster!r}; each needs one")
+        keys = list(dict.fromkeys([*by, cluster]))
+        units = rows.group_by(keys, maintain_order=True).agg(
+            number.sum().alias("total"), pl.len().cast(pl.Float64).alias("n")
+        )
+    cells = units.group_by(by, maintain_order=True).agg(
+        pl.col("total", "n").sum(), pl.len().cast(pl.Int64).alias("units")
     )
-    return units.select(*by, "total", "n")
+    cells = cells.with_columns((pl.col("total") / pl.col("n")).alias("mean"))
+    away = units.select(*by, "total", "n").join(cells.select(*by, "mean"), on=by, nulls_equal=True)
+    far = (pl.col("total") - pl.col("mean") * pl.col("n")).pow(2).alias("squares")
+    squares = away.group_by(by).agg(far.sum())
+    return cells.join(squares, on=by, how="left", nulls_equal=True, maintain_order="left")
 
 
-def mean_bounds(mean: Floats, squares: Floats, n: Floats, units: Floats) -> tuple[Floats, Floats]:
+def standard_error(squares: Floats, n: Floats, units: Floats) -> Floats:
+    """Return the standard error of means over units, 0 where these do not vary, as arrays."""
+    error = np.sqrt(units / np.maximum(units - 1.0, 1.0) * squares) / n
+    return np.where(error <= NO_SPREAD, 0.0, error)
+
+
+def unseen(units: Floats) -> Floats:
+    """Return the exact 95 % upper bound of the share of units that differ, where none did."""
+    return 1 - 0.025 ** (1 / np.asarray(units, np.float64))
+
+
+def mean_bounds(
+    mean: Floats, squares: Floats, n: Floats, units: Floats, lowest: float = 0.0
+) -> tuple[Floats, Floats]:
     """Return the 95 % interval of mean scores over units (items, or clusters of them), as arrays.
 
-    Student's with ``units - 1`` degrees of freedom, kept within [0, 1]. Where the units do not
-    vary there is no spread to go by: the interval then is what scores in [0, 1] that none of the
-    units showed may change, by the exact bound for zero events.
+    Student's with ``units - 1`` degrees of freedom, kept within [lowest, 1]. Where the units do
+    not vary there is no spread to go by: the interval then is what values from *lowest* to 1 that
+    none of the units showed may change, by the exact bound for zero events.
 
     Parameters
     ----------
@@ -133,17 +150,17 @@ def mean_bounds(mean: Floats, squares: Floats, n: Floats, units: Floats) -> tupl
         Sum over units of the squared distance of the unit's total from what the mean lets expect.
     n, units
         Items, and the units of which each counts as one.
+    lowest
+        What a value may be at least: 0 for a score, -1 for a difference of scores.
     """
     from scipy.special import stdtrit
 
-    df = np.maximum(units - 1.0, 1.0)
-    error = np.sqrt(units / df * squares) / n
-    spread = stdtrit(df, 0.975) * error
-    unseen = 1 - 0.025 ** (1 / units)
-    constant = error <= NO_SPREAD
-    low = np.where(constant, mean - unseen * mean, mean - spread)
-    high = np.where(constant, mean + unseen * (1 - mean), mean + spread)
-    return np.clip(low, 0, 1), np.clip(high, 0, 1)
+    error = standard_error(squares, n, units)
+    spread = stdtrit(np.maximum(units - 1.0, 1.0), 0.975) * error
+    share = unseen(units)
+    low = np.where(error == 0, mean - share * (mean - lowest), mean - spread)
+    high = np.where(error == 0, mean + share * (1 - mean), mean + spread)
+    return np.clip(low, lowest, 1), np.clip(high, lowest, 1)
 
 
 @dataclass(frozen=True)
