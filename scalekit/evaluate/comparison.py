@@ -121,7 +121,16 @@ def _label(row: dict[str, Any]) -> str:
 
 def _shown(rows: pl.DataFrame) -> pl.DataFrame:
     empty = [name for name in ("column", "value") if rows[name].is_null().all()]
-    return rows.drop(*empty, *(["units"] if (rows["units"] == rows["n"]).all() else []))
+    said = [
+        pl.Series(name, [_p(p) for p in rows[name]], dtype=pl.String)
+        for name in ("p", "p_check", "adjusted")
+    ]
+    units = ["units"] if (rows["units"] == rows["n"]).all() else []
+    return rows.with_columns(said).drop(*empty, *units)
+
+
+def _p(p: float | None) -> str | None:
+    return None if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def compare(

@@ -86,8 +86,12 @@ class Measured(View):
         Raises
         ------
         FrameError
-            When a column is missing: results of a sealed set have no single items.
+            When a column is missing, or there are no single items: a sealed set gives none.
         """
+        if self.results.is_empty():
+            raise FrameError(
+                "results: there are no single items to slice (a sealed set gives none)"
+            )
         return sliced(self.results, columns, cluster=cluster, smallest=smallest)
 
     def macro_f1(self, *, draws: int = 2000, seed: int = 0) -> pl.DataFrame:

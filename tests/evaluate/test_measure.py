@@ -160,6 +160,8 @@ def test_slices_by_any_column_and_what_is_too_small() -> None:
     assert crossed["n"].sum() == 150
     with pytest.raises(FrameError, match="'region'"):
         measure(say_a, items).by("region")
+    with pytest.raises(FrameError, match="no single items"):
+        measure(say_a, items).aggregates(20).by("length")
 
 
 def test_without_a_failure_the_exact_bound_is_said() -> None:
