@@ -20,7 +20,6 @@ import polars as pl
 
 from scalekit.display import View, block, counted, table
 from scalekit.journal import Journal, read
-from scalekit.signing import canonical
 
 __all__ = ["Answered", "Cost", "Predict", "PredictionError", "ask"]
 
@@ -192,8 +191,9 @@ def _with_store(
 
 
 def _key(text: str, model: str, protocol: str) -> str:
-    asked = canonical([model, protocol, text], compose=False)
-    return hashlib.sha256(asked).hexdigest()[:32]
+    # With their lengths in front, so that no two of them run together into a third.
+    asked = f"{len(model)}:{len(protocol)}:{model}{protocol}{text}"
+    return hashlib.sha256(asked.encode()).hexdigest()[:32]
 
 
 def _kept(store: Path, wanted: set[str]) -> tuple[dict[str, str], _Spent]:

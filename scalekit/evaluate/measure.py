@@ -27,6 +27,9 @@ __all__ = ["Measured", "PredictionError", "measure"]
 
 SETS = ("handwritten", "dev", "sealed", "train")
 MADE = ("score", "prediction")
+FAILURES = {
+    "set": pl.String, "failures": pl.Int64, "n": pl.Int64, "failing, at most": pl.Float64
+}  # fmt: skip
 UNKNOWN = {"set": pl.String, "prediction": pl.String, "n": pl.Int64}
 
 
@@ -63,10 +66,10 @@ class Measured(View):
         """Sets with at most three failures: ``set, failures, n, failing, at most``.
 
         The last is the exact 95 % bound (Clopper and Pearson) of the share that fails: what a
-        claim of safety may say.
+        claim of safety may say. Of graded scores and of clusters it says nothing: no rows.
         """
-        if "right" not in self.sets.columns:
-            return pl.DataFrame(schema={"set": pl.String})
+        if "right" not in self.sets.columns or "clusters" in self.sets.columns:
+            return pl.DataFrame(schema=FAILURES)
         failures = (pl.col("n") - pl.col("right")).alias("failures")
         bound = self.sets.select("set", failures, "n", few_failures(self.sets))
         return bound.filter(pl.col("failures") <= FEW)

@@ -219,8 +219,12 @@ def sliced(
     ------
     FrameError
         When a column is missing, or items have no cluster.
+    ValueError
+        When no column is named.
     """
     wanted = [c for c in dict.fromkeys(columns) if c != "set"]
+    if not wanted:
+        raise ValueError("name at least one column to slice by; sets are always kept apart")
     require(results, ("set", "score", *wanted, *([cluster] if cluster else [])), "results")
     cells = score_cells(results, ["set", *wanted], cluster)
     many = few_failures(cells) if "right" in cells.columns and cluster is None else None

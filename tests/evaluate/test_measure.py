@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from scipy.stats import binomtest, ttest_1samp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest, t, ttest_1samp
 from sklearn.metrics import f1_score
 
 from scalekit.evaluate import PredictionError, measure
-from scalekit.evaluate.scores import sliced
+from scalekit.evaluate.scores import score_cells, sliced
 from scalekit.evaluate.scoring import Scorer, custom
 from scalekit.frames import FrameError
 
@@ -162,6 +164,50 @@ def test_slices_by_any_column_and_what_is_too_small() -> None:
         measure(say_a, items).by("region")
     with pytest.raises(FrameError, match="no single items"):
         measure(say_a, items).aggregates(20).by("length")
+    with pytest.raises(ValueError, match="at least one column"):
+        measure(say_a, items).by("set")
+
+
+rows = st.lists(
+    st.tuples(st.sampled_from(["x", "y", None]), st.integers(0, 3), st.integers(0, 4)),
+    min_size=1, max_size=30,
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=60)
+@given(rows, st.booleans(), st.booleans())
+def test_cells_are_those_of_a_slow_reference(
+    drawn: list[tuple[str | None, int, int]], clustered: bool, halves: bool
+) -> None:
+    score = [(s / 4 if halves else s % 2) for _, _, s in drawn]
+    table = pl.DataFrame(
+        {"kind": [k for k, _, _ in drawn], "source": [c for _, c, _ in drawn], "score": score},
+        schema={
+            "kind": pl.String, "source": pl.Int64, "score": pl.Float64 if halves else pl.Int64
+        },
+    )  # fmt: skip
+    found = score_cells(table, ["kind"], "source" if clustered else None)
+    assert sorted(map(str, found["kind"])) == sorted({str(k) for k, _, _ in drawn})
+    for cell in found.to_dicts():
+        own = [(c, s) for (k, c, _), s in zip(drawn, score, strict=True) if k == cell["kind"]]
+        mean = sum(s for _, s in own) / len(own)
+        assert cell["n"] == len(own)
+        assert cell["score" if halves else "accuracy"] == pytest.approx(mean)
+        if not halves and not clustered:
+            continue
+        ids = sorted({c for c, _ in own}) if clustered else range(len(own))
+        away = [sum(s - mean for c, s in own if c == i) for i in ids] if clustered else [
+            s - mean for _, s in own
+        ]  # fmt: skip
+        m = len(away)
+        error = sum(v * v for v in away) ** 0.5 * (m / max(m - 1, 1)) ** 0.5 / len(own)
+        if error < 1e-9:
+            u = 1 - 0.025 ** (1 / m)
+            ends = (mean * (1 - u), mean + u * (1 - mean))
+        else:
+            spread = t.ppf(0.975, m - 1) * error
+            ends = (max(0, mean - spread), min(1, mean + spread))
+        assert (cell["from"], cell["to"]) == pytest.approx(ends, abs=1e-9)
 
 
 def test_without_a_failure_the_exact_bound_is_said() -> None:
@@ -263,5 +309,7 @@ def test_a_million_results_are_sliced() -> None:
     assert found["n"].sum() == n
     assert len(found) == 5000
     assert found["right"].sum() == results["score"].sum()
-    wide = sliced(results.with_columns(pl.col("score") / 2), ["set"], cluster="source").table
+    graded = results.with_columns(pl.col("score") / 2, pl.lit("k").alias("kind"))
+    wide = sliced(graded, ["kind"], cluster="source").table
     assert wide["clusters"].to_list() == [5000]
+    assert wide["score"][0] == pytest.approx(results["score"].mean() / 2)
