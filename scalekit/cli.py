@@ -205,9 +205,22 @@ def verify(
         torn = f"a torn last line of {result.torn_bytes} bytes" if result.torn_bytes else ""
         shown.add_row(name, str(result.events), result.verdict, place or torn)
     out.print(shown)
+    sound = _verify_seals(found) and sound
     if against is None:
         out.print("Without --against, a cut or rewritten journal can't be told from a whole one.")
     raise typer.Exit(0 if sound else NOT_WELL)
+
+
+def _verify_seals(project: Any) -> bool:
+    found = project.evaluate.verify()
+    if len(found.table):
+        shown = Table(title=f"Seals of {project.name}")
+        for column in ("seal", "part", "verdict", "why"):
+            shown.add_column(column)
+        for row in found.table.rows():
+            shown.add_row(*map(Text, row))
+        out.print(shown)
+    return bool(found)
 
 
 def _verify_run(folder: Path, key: str | None) -> None:

@@ -1,5 +1,6 @@
 """Evaluate: split, decontaminate, seal, measure, and say which stage to revisit."""
 
+from scalekit.evaluate.concealment import concealed
 from scalekit.evaluate.contamination import Contamination, contamination
 from scalekit.evaluate.diagnose import Diagnosis, Finding, diagnose, gate
 from scalekit.evaluate.exposed import USES, Exposure, exposure, text_mark
@@ -45,6 +46,7 @@ __all__ = [
     "WithoutFlagged",
     "check_seals",
     "climbed",
+    "concealed",
     "contamination",
     "diagnose",
     "expected_optimism",

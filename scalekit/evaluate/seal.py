@@ -23,7 +23,7 @@ from typing import Any
 
 import polars as pl
 
-from scalekit.evaluate.concealed import concealed
+from scalekit.evaluate.concealment import concealed
 from scalekit.evaluate.looks import ACCEPTED, WORSE, Ledger, Registration, climbed, look_budget
 from scalekit.evaluate.measure import Measured, measure
 from scalekit.evaluate.sealed_files import file_fault, marked, unmarked
@@ -40,7 +40,7 @@ from scalekit.evaluate.sealed_keys import (
     sub_key,
 )
 from scalekit.evaluate.sealed_tags import folded, rows_holding, tag_index
-from scalekit.frames import ids_unique, require, to_polars, write_atomically
+from scalekit.frames import ids_unique, require, texts_given, to_polars, write_atomically
 from scalekit.signing import canonical, merkle_root
 
 __all__ = ["Answer", "Seal", "seal"]
@@ -86,7 +86,7 @@ def seal(
         When a key would lie in the project or in a git checkout.
     """
     table = require(to_polars(items, "items"), ("item_id", "text", "category"), "items to seal")
-    table = ids_unique(table, "item_id", "items to seal")
+    table = texts_given(ids_unique(table, "item_id", "items to seal"), "items to seal")
     if table.is_empty():
         raise SealError(f"there is nothing to seal: the {name} set of the split is empty")
     seal_id = secrets.token_hex(6)
@@ -128,6 +128,13 @@ def seal(
     # The header last: a seal without it does not exist.
     write_atomically(folder / f"{seal_id}.json", json.dumps(header, indent=1) + "\n")
     return Seal(folder, header)
+
+
+def _complete(header: Mapping[str, Any]) -> bool:
+    fields = {"seal": str, "set": str, "items": int, "categories": dict, "looks": int}
+    whole = all(isinstance(header.get(name), kind) for name, kind in fields.items())
+    files = header.get("files")
+    return whole and isinstance(files, dict) and {"bin", "tags"} <= set(files)
 
 
 def _budget(name: str, items: int) -> int:
@@ -182,6 +189,8 @@ class Seal:
             raise SealError(f"{path}: made by a newer scalekit (format {made}); update")
         if made < FORMAT:
             raise SealError(f"{path}: made by an older scalekit, in a form not read any more")
+        if not _complete(header):
+            raise SealError(f"{path}: the seal does not open: its header lacks what every seal has")
         return cls(folder, header)
 
     @property
@@ -217,22 +226,19 @@ class Seal:
     def open_fault(self, ending: str) -> str:
         """Say what is wrong, as far as it shows without the key."""
         header, at = self.header, self.folder / f"{self.seal_id}.json"
-        try:
-            counted = sum(header["categories"].values())
-            noted = {k: header["files"][ending][k] for k in ("bytes", "sha256")}
-            told = (header["items"], header["looks"], header["set"])
-        except (KeyError, TypeError, AttributeError):
-            return f"{at}: the seal does not open: its header lacks what every seal has"
-        if counted != told[0]:
+        counted = sum(header["categories"].values())
+        if counted != header["items"]:
             return (
                 f"{at}: the seal does not open: its header was changed: the categories make "
-                f"{counted} items, not {told[0]}"
+                f"{counted} items, not {header['items']}"
             )
-        if told[1] != _budget(told[2], counted):
+        looks = _budget(header["set"], counted)
+        if header["looks"] != looks:
             return (
                 f"{at}: the seal does not open: its header was changed: {counted} items of a "
-                f"{told[2]} set give {_budget(told[2], counted)} looks, not {told[1]}"
+                f"{header['set']} set give {looks} looks, not {header['looks']}"
             )
+        noted = header["files"][ending]
         return file_fault(self.folder / f"{self.seal_id}.{ending}", self.seal_id, ending, noted)
 
     def keyed_fault(self) -> str:
@@ -416,6 +422,7 @@ class Seal:
         compared; the items are not decrypted, and which one was hit is not said.
         """
         rows = require(to_polars(train, "train"), ("item_id", "text"), "training rows")
+        rows = texts_given(rows, "training rows")
         key = sub_key(held_look_up_key(self.seal_id), "decontaminate")
         return rows_holding(rows, json.loads(self._content("tags")), key)
 

@@ -18,6 +18,7 @@ from scalekit.evaluate import (
     SealCheck,
     SealError,
     check_seals,
+    concealed,
     contamination,
     holders,
     paraphrase_candidates,
@@ -268,18 +269,33 @@ class Sealing(Stage):
         """Name the files under *folder* in which sealed texts of five words or more stand.
 
         Tables, archives and notebooks are read too; ``file, texts``. The key is needed.
+
+        Raises
+        ------
+        SealError
+            When the seal does not open or a file can't be read.
         """
-        return holders(Path(folder), self._hidden_texts())
+        found: pl.DataFrame = self._with_texts(lambda t: holders(Path(folder), t), folder)
+        return found
 
     def redact(self, notebook: str | Path) -> int:
         """Take those outputs out of an executed notebook that show a sealed text; say how many.
 
-        What was typed into its cells stays.
+        What was typed into its cells stays. Raises as :meth:`find_sealed` does.
         """
-        return redact_notebook(Path(notebook), self._hidden_texts())
+        return int(self._with_texts(lambda texts: redact_notebook(Path(notebook), texts), notebook))
 
-    def _hidden_texts(self) -> list[str]:
-        return [text for one in self._newest() for text in one._open()["text"]]
+    def _with_texts(self, act: Callable[[list[str]], Any], what: str | Path) -> Any:
+        """Return what *act* makes of the sealed texts; an error shows nothing of them."""
+        seals = self._newest()
+        for one in seals:
+            one.item_ids()  # if it does not open, why is said
+        found, failed = concealed(
+            lambda: act([text for one in seals for text in one._open()["text"]])
+        )
+        if failed:
+            raise SealError(f"{what}: can't be read or written ({failed})")
+        return found
 
     def sets(self) -> Sets:
         """Return the sets as they stand, with what leaked.
