@@ -259,10 +259,10 @@ class Seal:
             raise SealError(fault)
         found = self._decrypted(ending)
         if found is None:
-            raise SealError(
-                f"{self.folder / f'{self.seal_id}.{ending}'}: the seal does not open: its content "
-                "is not what was sealed"
-            )
+            two = ending == "bin" and str(self.header["key"]).startswith("two")
+            why = "the two shares do not make its key" if two else "it is not what was sealed"
+            at = self.folder / f"{self.seal_id}.{ending}"
+            raise SealError(f"{at}: the seal does not open: {why}")
         return found
 
     def _decrypted(self, ending: str) -> bytes | None:

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from scalekit.signing import canonical, keys_folder, private_file
+from scalekit.signing import KeyFileError, canonical, keys_folder, private_file
 
 __all__ = [
     "PASSPHRASE",
@@ -121,7 +121,11 @@ def make_key(
     content = canonical({**record, "held": wrapped})
     private_file(path, content, outside=project)
     if second_share is not None:
-        private_file(second_share, other.hex().encode(), outside=project)
+        try:
+            private_file(second_share, other.hex().encode(), outside=project)
+        except KeyFileError:
+            path.unlink()
+            raise
     if passphrase:
         _unlocked[hashlib.sha256(content).hexdigest()] = canonical(held)
     forms = ["two persons" if second_share is not None else "one person"]
