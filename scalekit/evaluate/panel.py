@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import polars as pl
 
 from scalekit.coefficients import bootstrap_alpha, krippendorff_alpha
 from scalekit.display import View, block, counted, note, table
-from scalekit.evaluate.votes import Array, read_votes
+from scalekit.evaluate.votes import Array, mean_interval, read_votes
 from scalekit.figures import INK, figure
 from scalekit.frames import FrameError, require, to_polars
 
@@ -187,7 +186,7 @@ def _cells(scored: pl.DataFrame) -> pl.DataFrame:
 def _table(cells: pl.DataFrame, criteria: list[str]) -> pl.DataFrame:
     rows = []
     for (model, criterion), own in cells.group_by("model", "criterion"):
-        found = _mean_interval(own.sort("prompt_id")["mean"].to_numpy())
+        found = mean_interval(own.sort("prompt_id")["mean"].to_numpy())
         rows.append((model, criterion, *found, len(own), int(own["votes"].sum())))
     counts = {"items": pl.Int64, "votes": pl.Int64}
     made = pl.DataFrame(rows, schema={**MEANS, **ENDS, **counts}, orient="row")
@@ -206,7 +205,7 @@ def _differences(cells: pl.DataFrame, models: list[str], criteria: list[str]) ->
             apart = (by[one] - by[other]).drop_nulls().to_numpy()
             if not len(apart):
                 continue
-            mean, low, high = _mean_interval(apart)
+            mean, low, high = mean_interval(apart)
             pair = (one, other)
             if mean < 0:
                 mean, pair = -mean, (other, one)
@@ -216,14 +215,3 @@ def _differences(cells: pl.DataFrame, models: list[str], criteria: list[str]) ->
     names = {"model": pl.String, "other": pl.String, "criterion": pl.String}
     schema = {**names, "difference": pl.Float64, **ENDS, "items": pl.Int64, "resolved": pl.Boolean}
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def _mean_interval(values: Array) -> tuple[float, float | None, float | None]:
-    """Return the mean with Student's 95 % interval, which one value alone does not have."""
-    from scipy.stats import t
-
-    n, mean = len(values), float(np.mean(values))
-    if n < 2:
-        return mean, None, None
-    half = float(t.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / sqrt(n)
-    return mean, mean - half, mean + half

@@ -25,6 +25,7 @@ __all__ = [
     "difference_interval",
     "kappa_interval",
     "mean_draws",
+    "mean_interval",
     "read_votes",
     "share_interval",
     "sound_votes",
@@ -176,6 +177,17 @@ def difference_interval(differences: Array) -> tuple[float, float, float, float]
     deviation = sqrt(max(0.0, (squares + 1) / (n + 2) - middle**2))
     half = Z95 * deviation / sqrt(n + 2)
     return total / n, max(-1.0, middle - half), min(1.0, middle + half), deviation
+
+
+def mean_interval(values: Array) -> tuple[float, float | None, float | None]:
+    """Return the mean with Student's 95 % interval, which one value alone does not have."""
+    from scipy.stats import t
+
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return mean, None, None
+    half = float(t.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / sqrt(n)
+    return mean, mean - half, mean + half
 
 
 def mean_draws(values: Array, draws: int, seed: int) -> Array:
