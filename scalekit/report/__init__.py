@@ -1,5 +1,51 @@
-"""Report: one self-contained page, and executed notebooks as reports."""
+"""Report: one self-contained page, executed notebooks as reports, cost and return."""
 
+from scalekit.report.experience import Experience, learning_curve, outcomes_of
+from scalekit.report.outcomes import Cycle, Outcomes, Quality, four_outcomes
 from scalekit.report.page import Report, Section, page, picture
+from scalekit.report.savings import (
+    Line,
+    Return,
+    avoided_runs,
+    remediation_line,
+    return_on_cost,
+    reuse_line,
+)
+from scalekit.report.spending import (
+    PARTS,
+    Amount,
+    TaskCost,
+    amortised,
+    entered,
+    measured,
+    task_cost,
+    time_by_part,
+)
 
-__all__ = ["Report", "Section", "page", "picture"]
+__all__ = [
+    "PARTS",
+    "Amount",
+    "Cycle",
+    "Experience",
+    "Line",
+    "Outcomes",
+    "Quality",
+    "Report",
+    "Return",
+    "Section",
+    "TaskCost",
+    "amortised",
+    "avoided_runs",
+    "entered",
+    "four_outcomes",
+    "learning_curve",
+    "measured",
+    "outcomes_of",
+    "page",
+    "picture",
+    "remediation_line",
+    "return_on_cost",
+    "reuse_line",
+    "task_cost",
+    "time_by_part",
+]
