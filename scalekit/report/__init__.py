@@ -1,5 +1,8 @@
-"""Report: one self-contained page, executed notebooks as reports, cost and return."""
+"""Report: one self-contained page, executed notebooks as reports, cost and return,
+evidence towards the rules.
+"""
 
+from scalekit.report.evidence import EvidenceTable, StatementError, evidence_table
 from scalekit.report.experience import Experience, learning_curve, outcomes_of
 from scalekit.report.outcomes import Cycle, Outcomes, Quality, four_outcomes
 from scalekit.report.page import Report, Section, page, picture
@@ -26,6 +29,7 @@ __all__ = [
     "PARTS",
     "Amount",
     "Cycle",
+    "EvidenceTable",
     "Experience",
     "Line",
     "Outcomes",
@@ -33,10 +37,12 @@ __all__ = [
     "Report",
     "Return",
     "Section",
+    "StatementError",
     "TaskCost",
     "amortised",
     "avoided_runs",
     "entered",
+    "evidence_table",
     "four_outcomes",
     "learning_curve",
     "measured",
