@@ -134,9 +134,13 @@ def _sketch(
     """Return ``left.T G_i [a, 1]_i right`` flattened, [B, kb * ka]; the last row is the bias's."""
     assert left is not None
     assert right is not None
-    width = a.shape[2]
-    projected = a @ right[:width].to(a.dtype)
+    examples, steps, width = a.shape
+    narrow, lined = right[:width].t().to(a.dtype), a.reshape(-1, width).t()
     if biased:
-        projected = projected + right[width].to(a.dtype)
-    out = torch.bmm((g @ left.to(g.dtype)).transpose(1, 2), projected)
+        inputs = torch.addmm(right[width].to(a.dtype).unsqueeze(1), narrow, lined)
+    else:
+        inputs = narrow @ lined
+    outputs = left.t().to(g.dtype) @ g.reshape(-1, g.shape[2]).t()
+    inputs = inputs.view(-1, examples, steps).permute(1, 2, 0)
+    out = torch.bmm(outputs.view(-1, examples, steps).transpose(0, 1), inputs)
     return out.flatten(1).to(left.dtype)
