@@ -27,9 +27,9 @@ def ids(found: pl.DataFrame) -> list[str]:
 
 def test_every_kind_of_planted_fault_has_its_test(planted: dict[str, list[str]]) -> None:
     assert set(planted) == {
-        "a team without the rule", "ambiguous guideline", "broken encoding", "exact duplicate",
-        "invisible characters", "junk", "leak", "markup", "near-duplicate", "padding",
-        "personal data", "wrong queue",
+        "a team that reads the guideline otherwise", "ambiguous guideline", "broken encoding",
+        "exact duplicate", "invisible characters", "junk", "leak", "markup", "near-duplicate",
+        "padding", "personal data", "wrong queue",
     }  # fmt: skip
 
 

@@ -41,7 +41,7 @@ VOTERS = {
     "dora": (0.05, 10.0, "returns"),
     "emil": (0.55, 2.2, "delivery"),
 }
-# The second delivery is labelled by two teams; the evening team has the instructions without RULE.
+# The second delivery is labelled by two teams; to the evening team, asking for money is billing.
 DAY, EVENING = ("ana", "ben", "chloe"), ("farid", "gwen", "hana")
 SLIPS = {
     "account_access": ["data_privacy", "billing"],
@@ -282,19 +282,21 @@ def write_pilot(rows: list[Row], draw: random.Random) -> None:
 
 
 def write_november() -> list[Row]:
-    """Write the second delivery: the inbox of a month, labelled by two teams, and what is labelled
-    again once the evening team knows the rule; return its rows."""
+    """Write the second delivery: the inbox of a month, labelled by two teams, and how the evening
+    team labels it once they know that money back for goods is returns; return its rows."""
     draw = random.Random(11)
     start = datetime(2026, 10, 14, 8, 0)
     rows = texts("november")
     draw.shuffle(rows)
+    seen: dict[str, int] = {}
     for i, row in enumerate(rows, 1001):
         row["id"], row["batch"] = f"N-{i:04d}", "november"
         row["when"] = (start + timedelta(minutes=draw.randrange(60 * 24 * 28))).isoformat()[:16]
-        row["true"] = "returns" if row["intent"] == "ONE_ORDER" else row["intent"]
-        row["team"] = EVENING if i % 2 else DAY
-        if row["intent"] == "ONE_ORDER" and row["team"] == EVENING:
-            row["fault"] = "a team without the rule"
+        row["true"] = "returns" if row["intent"] == "REFUND" else row["intent"]
+        seen[row["intent"]] = seen.get(row["intent"], 0) + 1
+        row["team"] = EVENING if seen[row["intent"]] % 2 else DAY
+        if row["intent"] == "REFUND" and row["team"] == EVENING:
+            row["fault"] = "a team that reads the guideline otherwise"
     write_csv("november_inbox.csv", [
         {"ticket": r["id"], "received": r["when"], "queue": r["true"], "message": r["text"]}
         for r in rows
@@ -309,7 +311,7 @@ def write_november() -> list[Row]:
                 clock += timedelta(seconds=took + 1)
                 value = row["true"]
                 if not known and "fault" in row and draw.random() < 0.94:
-                    value = "cancellation"
+                    value = "billing"
                 elif draw.random() < 0.05:
                     value = draw.choice(SLIPS[value])
                 at = clock.isoformat(timespec="seconds")
