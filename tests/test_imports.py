@@ -22,6 +22,7 @@ GROUND = {
     "shingling",
     "intervals",
     "coefficients",
+    "roc",
     "judgements",
     "paired",
     "bradley_terry",

@@ -19,6 +19,7 @@ from scalekit.display import View, block, note, table
 from scalekit.figures import INK, figure
 from scalekit.frames import FrameError, ids_unique, require, texts_given, to_polars
 from scalekit.intervals import Z95, wilson
+from scalekit.roc import roc_area
 from scalekit.text import fold
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def _fitted(texts: list[str], keep: Flags, group: NDArray[np.int64], seed: int) 
 
 
 def _figures(keep: Flags, held: Chances) -> Iterator[dict[str, Any]]:
-    value, low, high = _auc(keep, held)
+    value, low, high = roc_area(keep, held)
     yield {"figure": "AUC", "value": value, "from": low, "to": high, "of": len(keep)}
     right = int(((held >= 0.5) == keep).sum())
     low, high = wilson(right, len(keep))
@@ -239,28 +240,6 @@ def _figures(keep: Flags, held: Chances) -> Iterator[dict[str, Any]]:
     low, high = wilson(int(keep.sum()), len(keep))
     kept = float(keep.mean())
     yield {"figure": "marked keep", "value": kept, "from": low, "to": high, "of": len(keep)}
-
-
-def _auc(keep: Flags, held: Chances) -> tuple[float, float, float]:
-    """Return the area under the ROC curve with its interval.
-
-    Variance of DeLong, DeLong & Clarke-Pearson (1988, Biometrics 44), interval on the logit scale;
-    where the marks are wholly apart, Wilson's interval for the mark that has fewer texts.
-    """
-    from scipy.stats import rankdata
-
-    many, few = int(keep.sum()), int((~keep).sum())
-    every = rankdata(held)
-    won = (every[keep] - rankdata(held[keep])) / few
-    lost = 1 - (every[~keep] - rankdata(held[~keep])) / many
-    area = float(won.mean())
-    if not 0 < area < 1:
-        least = min(many, few)
-        return (area, *wilson(round(area * least), least))
-    error = float(np.sqrt(won.var(ddof=1) / many + lost.var(ddof=1) / few))
-    centre, spread = np.log(area / (1 - area)), Z95 * error / (area * (1 - area))
-    low, high = 1 / (1 + np.exp(-np.array([centre - spread, centre + spread])))
-    return area, float(low), float(high)
 
 
 def _calibration(keep: Flags, held: Chances) -> pl.DataFrame:

@@ -8,7 +8,6 @@ import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from scalekit.audit import quality_classifier
-from scalekit.audit.quality_classifier import _auc
 from scalekit.frames import FrameError
 
 GOOD = ["because", "therefore", "measured", "result", "explains", "method", "figure", "shows"]
@@ -84,29 +83,6 @@ def test_the_figures_are_those_of_the_held_out_scores() -> None:
     assert (found.table["value"] <= found.table["to"]).all()
     assert found.calibration["of"].sum() == 100
     assert quality_classifier(items, marks).table.equals(found.table), "the same each time"
-
-
-@pytest.mark.parametrize("apart", [0.3, 1.0, 2.5])
-def test_the_interval_of_the_auc_covers_the_true_one(apart: float) -> None:
-    from scipy.stats import norm
-
-    draw = np.random.default_rng(5)
-    true = norm.cdf(apart / np.sqrt(2))
-    keep = np.arange(80) % 2 == 0
-    inside = 0
-    for _ in range(400):
-        held = draw.normal(size=80) + apart * keep
-        area, low, high = _auc(keep, held)
-        assert area == pytest.approx(roc_auc_score(keep, held))
-        inside += low <= true <= high
-    assert inside / 400 > 0.92
-
-
-def test_the_interval_is_not_empty_where_the_classes_are_wholly_apart() -> None:
-    keep = np.arange(40) < 20
-    area, low, high = _auc(keep, keep.astype(float))
-    assert (area, high) == (1.0, 1.0)
-    assert 0.8 < low < 1
 
 
 def test_marks_name_the_least_likely_first_and_drop_nothing() -> None:

@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import roc_auc_score
 
+from scalekit.intervals import wilson
 from scalekit.label.mislabels import Mislabels, mislabel_candidates
+from scalekit.roc import roc_area
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SETS = ("label_errors_20news", "label_errors_cifar10")
@@ -47,3 +51,28 @@ def test_candidates_are_those_that_people_confirmed(
     # Another implementation of the same paper, with roundings of its own.
     theirs = next(v for k, v in expected.items() if k.startswith("cleanlab"))
     assert [len(found.table), len(checked), hits] == pytest.approx(theirs, rel=0.06)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_among_those_checked_the_ranking_is_little_better_than_chance(name: str) -> None:
+    # Only what a first pass had flagged was shown to people: the clear cases of both kinds are out.
+    _, verdicts, expected = found_in(name)
+    known = pl.read_parquet(DATA / name / "pred_probs.parquet")
+    chances = known.drop("index", "given_label").to_numpy().astype(float)
+    own = chances[np.arange(len(known)), known["given_label"].to_numpy()]
+    doubt = dict(zip(known["index"].to_list(), 1 - own, strict=True))
+    error = (verdicts["is_label_error"] == 1).to_numpy()
+    score = np.array([doubt[i] for i in verdicts["index"]])
+    area, low, high = roc_area(error, score)
+    assert area == pytest.approx(roc_auc_score(error, score))
+    assert area == pytest.approx(next(v for k, v in expected.items() if "AUROC" in k), abs=5e-5)
+    assert low < 0.5 < area < high < 0.8  # 93 and 275 items do not resolve it from a coin
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_candidates_are_right_as_often_as_those_of_another_program(name: str) -> None:
+    _, verdicts, expected = found_in(name)
+    checked = verdicts.filter(pl.col("rank").is_not_null())
+    low, high = wilson(int(checked["is_label_error"].sum()), len(checked))
+    _, of, hits = next(v for k, v in expected.items() if k.startswith("cleanlab"))
+    assert low < hits / of < high
