@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scalekit.evaluate.proxy import MakeProxy
 from scalekit.frames import FrameError, ids_unique, require, texts_given, to_polars
 
-__all__ = ["Examples", "examples", "predicted", "right"]
+__all__ = ["Examples", "examples", "inputs", "predicted", "right"]
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,20 @@ def examples(items: Any, features: pl.DataFrame | None, what: str) -> Examples:
     named = table["domain"] if "domain" in table.columns else pl.repeat("", len(table), eager=True)
     return Examples(
         table["item_id"].to_numpy(),
-        _inputs(table, features, what),
+        inputs(table, features, what),
         labels.to_numpy(),
         named.cast(pl.String).fill_null("").to_numpy(),
     )
 
 
-def _inputs(table: pl.DataFrame, features: pl.DataFrame | None, what: str) -> NDArray[Any]:
+def inputs(table: pl.DataFrame, features: pl.DataFrame | None, what: str) -> NDArray[Any]:
+    """Return the texts of a table, or its rows of features.
+
+    Raises
+    ------
+    FrameError
+        When a text is missing, or an item has no features or not all of them.
+    """
     if features is None:
         return np.array(texts_given(table, what)["text"].to_list(), dtype=object)
     ids_unique(require(features, ("item_id",), "features"), "item_id", "features")
@@ -79,7 +86,11 @@ def _inputs(table: pl.DataFrame, features: pl.DataFrame | None, what: str) -> ND
     if len(unknown):
         raise FrameError(f"features: no row for item {unknown[0]!r} of the {what}")
     found = table.select("item_id").join(features, on="item_id", maintain_order="left")
-    return found.drop("item_id").to_numpy().astype(np.float64)
+    rows = found.drop("item_id").to_numpy().astype(np.float64)
+    if not np.isfinite(rows).all():
+        item = found["item_id"][int(np.flatnonzero(~np.isfinite(rows).all(1))[0])]
+        raise FrameError(f"features: a value of item {item!r} is missing or not finite")
+    return rows
 
 
 def predicted(make_proxy: MakeProxy, train: Examples, asked: Examples) -> NDArray[Any]:
