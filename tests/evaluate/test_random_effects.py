@@ -37,7 +37,7 @@ def restricted(y: Any, v: Any) -> float:
     return float(logs + 0.5 * np.log(information) + 0.5 * residual @ residual)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", range(6))
 def test_variances_are_where_the_restricted_likelihood_is_highest(seed: int) -> None:
     y, a, b, weight, _ = drawn(seed)
 
@@ -53,10 +53,9 @@ def test_variances_are_where_the_restricted_likelihood_is_highest(seed: int) -> 
     )
     found = crossed_effects(y, {"a": a, "b": b}, weights=weight)
     ours = np.log([found.noise**2, *(max(s**2, 1e-12) for s in found.spread.values())])
-    # EM creeps where a variance goes to 0: within 0.01 of the log-likelihood nothing is told apart.
-    assert criterion(ours) == pytest.approx(best.fun, abs=0.01)
+    assert criterion(ours) == pytest.approx(best.fun, abs=1e-4)
     for mine, other in zip(ours, best.x, strict=True):
-        assert np.exp(mine / 2) == pytest.approx(np.exp(other / 2), abs=0.02)
+        assert np.exp(mine / 2) == pytest.approx(np.exp(other / 2), abs=5e-3)
 
 
 @pytest.mark.parametrize("item", [0.0, 0.4])
