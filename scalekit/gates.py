@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -26,6 +26,7 @@ class Check(View):
 
     ``measured`` and ``threshold`` are shown as given; ``send_back_to`` is the stage to return to
     when it fails, ``remedy`` one sentence on what to do there, ``evidence`` a small table.
+    ``waiver`` says how hard it is to waive: what is "never" can't be waived by anyone.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Check(View):
     send_back_to: str
     remedy: str
     evidence: pl.DataFrame | None = None
+    waiver: Literal["soft", "hard", "never"] = "soft"
 
     def row(self) -> dict[str, Any]:
         """The check as a row of :attr:`Gate.table`."""
@@ -54,10 +56,15 @@ class Check(View):
 
 @dataclass(frozen=True)
 class Gate(View):
-    """The checks of one stage; open when all passed."""
+    """The checks of one stage; open when all passed.
+
+    ``waived`` says by whom and until when a closed gate is waived: the next stage may start, but
+    the gate is not passed.
+    """
 
     stage: str
     checks: tuple[Check, ...] = field(default_factory=tuple)
+    waived: str = ""
 
     @property
     def passed(self) -> bool:
@@ -83,14 +90,14 @@ class Gate(View):
         return pl.DataFrame(rows, schema=None if rows else dict.fromkeys(columns, pl.String))
 
     def require(self) -> None:
-        """Do nothing if the gate is passed.
+        """Do nothing if the gate is passed or waived.
 
         Raises
         ------
         GateClosedError
             Naming each failed check, where it sends back to, and the remedy.
         """
-        if self.passed:
+        if self.passed or self.waived:
             return
         raise GateClosedError(reasons(self.stage, self.failed))
 
@@ -104,7 +111,8 @@ class Gate(View):
             if evidence and evidence not in shown:
                 shown.append(evidence)
                 parts += [note(f"Evidence on “{check.name}”:"), evidence]
-        return block(f"Gate of {self.stage.title()}", badge(self.passed), *parts)
+        said = [badge(self.passed), *([self.waived] if self.waived else [])]
+        return block(f"Gate of {self.stage.title()}", *said, *parts)
 
 
 def reasons(stage: str, failed: Sequence[Check]) -> str:

@@ -42,11 +42,20 @@ class Refusal:
     reason: str
 
 
+@dataclass(frozen=True)
+class Enacted:
+    """A policy, since when it is in force, and the signature over it."""
+
+    at: str
+    policy: Policy
+    signature: Mapping[str, str]
+
+
 @dataclass
 class Ledger:
     """What stands after the events: the policy in force, decisions, reviews, what was refused."""
 
-    policies: list[tuple[str, Policy]] = field(default_factory=list)
+    policies: list[Enacted] = field(default_factory=list)
     entries: dict[str, Entry] = field(default_factory=dict)
     reviews: dict[str, list[Review]] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
@@ -64,7 +73,7 @@ class Ledger:
             raise DecisionRefusedError(
                 "no signed policy is in force, so nothing can be decided: project.decide.found()"
             )
-        return self.policies[-1][1]
+        return self.policies[-1].policy
 
     def entry(self, name: str) -> Entry:
         """Return the decision *name*, or raise DecisionRefusedError."""
@@ -191,7 +200,7 @@ def _take_policy(ledger: Ledger, data: Mapping[str, Any], at: str) -> None:
     for name, entry in ledger.entries.items():
         if entry.outcome(at).status == "pending":
             ledger.entries[name] = entry.changed(void=_OTHER_POLICY)
-    ledger.policies.append((at, policy))
+    ledger.policies.append(Enacted(at, policy, data["signature"]))
 
 
 def _take_decision(ledger: Ledger, decision: Decision, data: Mapping[str, Any], at: str) -> None:
@@ -365,8 +374,8 @@ def _apply_revocations(ledger: Ledger) -> None:
     The time may lie before the policy that says so: a key may be known to be lost only later.
     """
     lost: dict[str, datetime] = {}
-    for _, policy in ledger.policies:
-        for person in policy.people.values():
+    for enacted in ledger.policies:
+        for person in enacted.policy.people.values():
             if person.revoked:
                 lost[person.key] = moment(person.revoked)
 

@@ -116,7 +116,7 @@ def review_page(ledger: Ledger, tier: int, now: str) -> ReviewPage:
     """
     policy = ledger.policy
     before = [said[0] for said in ledger.reviews.values() if said[0].tier == tier]
-    begins = max((r.ends for r in before), default=ledger.policies[0][0], key=moment)
+    begins = max((r.ends for r in before), default=ledger.policies[0].at, key=moment)
     last = before[-1].dispositions if before else {}
     again = {name for name, said in last.items() if said == "revisit"}
     known = [e for e in ledger.entries.values() if moment(e.at) <= moment(now)]

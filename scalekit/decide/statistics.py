@@ -125,7 +125,7 @@ def decision_statistics(
 def _periods(
     ledger: Ledger, entries: Sequence[Entry], now: str, tasks: Sequence[str]
 ) -> pl.DataFrame:
-    times = [e.at for e in entries] + [at for at, _ in ledger.policies] + list(tasks)
+    times = [e.at for e in entries] + [enacted.at for enacted in ledger.policies] + list(tasks)
     if not times:
         return pl.DataFrame(schema=PERIODS)
     begin, end = min(map(moment, times)), moment(now)

@@ -55,7 +55,7 @@ class LedgerVerification(View):
 
 def public_keys(ledger: Ledger) -> tuple[bytes, ...]:
     """Return the keys of everybody who was ever named in a policy."""
-    people = (p for _, policy in ledger.policies for p in policy.people.values())
+    people = (p for enacted in ledger.policies for p in enacted.policy.people.values())
     return tuple(dict.fromkeys(person.public for person in people))
 
 

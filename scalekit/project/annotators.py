@@ -80,16 +80,21 @@ class Annotators(Stage):
     def sharpen(self, edge_case: str, why: str) -> str:
         """Add an edge case to the instructions, with the reason, and return them.
 
-        They are kept in ``instructions.md`` as well. The same edge case is added once.
+        They are kept in ``instructions.md`` as well. The same edge case is added once. Where a
+        policy is in force it is a decision too, unapproved until it is signed.
         """
         known = [e.data["edge_case"] for e in self._folder.events(LOG, "sharpened")]
         if edge_case not in known:
+            said = f"the instructions get this edge case: {why}"
+            self._project.decide.log("change_guideline", {"edge case": edge_case}, said)
             self._folder.append(LOG, "sharpened", {"edge_case": edge_case, "because": why})
         write_atomically(self._folder / "instructions.md", self.instructions + "\n")
         return self.instructions
 
     def leave_out(self, annotator: str, why: str) -> None:
         """Leave an annotator's labels out of agreement and consensus; they stay on record.
+
+        Where a policy is in force it is a decision too, unapproved until it is signed.
 
         Raises
         ------
@@ -100,6 +105,8 @@ class Annotators(Stage):
         if not why.strip():
             raise LabelError("say why the labels are left out")
         if annotator not in self.left_out:
+            said = f"these labels are left out: {why}"
+            self._project.decide.log("exclude_annotator", {"annotator": annotator}, said)
             self._folder.append(LOG, "left out", {"annotator": annotator, "because": why})
 
     @property

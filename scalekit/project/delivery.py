@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from scalekit.frames import require, to_polars, write_parquet
-from scalekit.gates import GateClosedError
 from scalekit.label import LabelError, NoiseEstimate, dawid_skene, most_probable
-from scalekit.project.gatebook import standing
+from scalekit.project.stage import require_gates
 from scalekit.signing import SIGNER, Signer, digest_file
 
 if TYPE_CHECKING:
@@ -26,9 +25,7 @@ def deliver(project: Project, *, gold: Any, rubrics: Any) -> Manifest:
 
     label, folder = project.label, project.folder
     label.require_before()
-    state = standing(folder, project.stages)[label.name]
-    if state.state != "passed":
-        raise GateClosedError(f"Nothing can be delivered: {state.why()}")
+    require_gates(project, [label.name], "Nothing can be delivered")
     write_parquet(label.counted(), folder / "label/labels.parquet")
     write_parquet(told_consensus(project), folder / "label/consensus.parquet")
     return Manifest.write(

@@ -19,6 +19,8 @@ __all__ = ["Folder", "ProjectError"]
 
 FORMAT = 1
 STAGE_FOLDERS = ("specify", "collect", "audit", "label", "evaluate", "train")
+JOURNALS = ("gates.jsonl", "decisions.jsonl")
+OWN_FILES = ("spec.yaml", *JOURNALS)
 
 
 class ProjectError(RuntimeError):
@@ -48,7 +50,7 @@ class Folder:
         path = root / "project.toml"
         if path.is_file():
             return cls._load(root, path)
-        leftovers = [n for n in (*STAGE_FOLDERS, "spec.yaml", "gates.jsonl") if (root / n).exists()]
+        leftovers = [n for n in (*STAGE_FOLDERS, *OWN_FILES) if (root / n).exists()]
         if leftovers:
             raise ProjectError(
                 f"{root}: half a project: {', '.join(leftovers)} there, project.toml not. Bring "
@@ -108,7 +110,7 @@ class Folder:
     def journals(self) -> list[Path]:
         """Return every journal of the project."""
         own = [p for stage in STAGE_FOLDERS for p in (self.root / stage).rglob("*.jsonl")]
-        return sorted(p for p in [self.root / "gates.jsonl", *own] if p.is_file())
+        return sorted(p for p in [*(self.root / name for name in JOURNALS), *own] if p.is_file())
 
 
 def who() -> str:

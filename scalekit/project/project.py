@@ -9,9 +9,10 @@ import polars as pl
 from scalekit.display import View
 from scalekit.project.audit import Audit
 from scalekit.project.collect import Collect
+from scalekit.project.decide import Decide
 from scalekit.project.evaluate import Evaluate
 from scalekit.project.folder import Folder
-from scalekit.project.gatebook import Board, standing
+from scalekit.project.gatebook import Board, standing, undecided
 from scalekit.project.label import Label
 from scalekit.project.specify import Specify
 from scalekit.project.stage import Stage
@@ -45,6 +46,7 @@ class Project(View):
         self.label = Label(self)
         self.evaluate = Evaluate(self)
         self.train = Train(self)
+        self.decide = Decide(self)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -60,7 +62,8 @@ class Project(View):
         """Return the gate board."""
         found = standing(self.folder, self.stages)
         purposes = {s.name: s.purpose for s in self.stages}
-        return Board(self.name, self.folder.profile, tuple(found.values()), purposes)
+        states = tuple(found.values())
+        return Board(self.name, self.folder.profile, states, purposes, undecided(self.folder))
 
     def report(self, path: str | Path | None = None) -> Report:
         """Write the report: one HTML file that needs no network, and ``report.json`` beside it.

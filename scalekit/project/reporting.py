@@ -32,7 +32,7 @@ def write_report(project: Project, path: Path) -> Report:
     board = project.board()
     spec = project.specify.spec.behaviour if _has_spec(project) else "No spec yet."
     sections = [
-        Section("Gates", [board.to_html()]),
+        Section("Gates", [board.to_html(), project.decide.to_html()]),
         _section("Specify", project, _specify),
         _section("Collect", project, _collect),
         _section("Audit", project, _audit),

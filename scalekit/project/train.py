@@ -12,7 +12,7 @@ import polars as pl
 from scalekit.display import Progress, View, block, counted, note
 from scalekit.frames import FrameError
 from scalekit.gates import STAGES, GateClosedError
-from scalekit.project.gatebook import standing
+from scalekit.project.stage import require_gates
 from scalekit.signing import SIGNER, Signer, digest, digest_file, keys_folder, private_file
 
 if TYPE_CHECKING:
@@ -150,10 +150,7 @@ class Train(View):
         return private_file(path, secrets.token_bytes(32), outside=self._folder.root)
 
     def _require(self) -> None:
-        states = standing(self._folder, self._project.stages)
-        for name in STAGES[:-1]:
-            if states[name].state != "passed":
-                raise GateClosedError(f"Training can't start: {states[name].why()}")
+        require_gates(self._project, STAGES[:-1], "Training can't start")
         leaks = len(self._project.evaluate.leaks().leaks)
         if leaks:
             raise GateClosedError(

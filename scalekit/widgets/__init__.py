@@ -4,10 +4,19 @@ Importing this package is what needs ipywidgets and anywidget; ``import scalekit
 """
 
 from scalekit.widgets.adjudicator import Adjudicator
+from scalekit.widgets.decision_desk import DecisionDesk
 from scalekit.widgets.labeler import Labeler
 from scalekit.widgets.slicer import Slicer
 from scalekit.widgets.spec_writer import SpecWriter
 from scalekit.widgets.stepper import Stepper
 from scalekit.widgets.threshold import ThresholdSlider
 
-__all__ = ["Adjudicator", "Labeler", "Slicer", "SpecWriter", "Stepper", "ThresholdSlider"]
+__all__ = [
+    "Adjudicator",
+    "DecisionDesk",
+    "Labeler",
+    "Slicer",
+    "SpecWriter",
+    "Stepper",
+    "ThresholdSlider",
+]
