@@ -10,7 +10,7 @@ import polars as pl
 from scalekit.evaluate import Trace, Where, trace
 from scalekit.frames import FrameError, write_parquet
 from scalekit.project.folder import who
-from scalekit.project.looking import Looking
+from scalekit.project.measuring import Measuring
 
 __all__ = ["ClosedLoop"]
 
@@ -18,7 +18,7 @@ RELEASES = "evaluate/releases.jsonl"
 FOLDER = "evaluate/releases"
 
 
-class ClosedLoop(Looking):
+class ClosedLoop(Measuring):
     """From a measurement back to the labels, and forward again."""
 
     def accept(self, why: str) -> pl.DataFrame:
@@ -56,7 +56,7 @@ class ClosedLoop(Looking):
         if not made:
             return None
         items = pl.read_parquet(self._folder / f"{FOLDER}/{made[-1].data['release']}.parquet")
-        return items.join(self._open_items(), on="item_id").select(
+        return items.join(self.open_items(), on="item_id").select(
             "item_id", "value", pl.col("domain").fill_null(pl.col("value")), "text"
         )
 
@@ -101,12 +101,6 @@ class ClosedLoop(Looking):
             **options,
         )  # fmt: skip
 
-    def _open_items(self) -> pl.DataFrame:
-        """Return ``item_id, text, batch_id, domain`` of the items whose text is in the open."""
-        items = self._project.audit.items().filter(pl.col("text").str.len_chars() > 0)
-        given = pl.col("category") if "category" in items.columns else pl.lit(None, pl.String)
-        return items.select("item_id", "text", "batch_id", given.alias("domain"))
-
     def _judged(
         self, accepted: pl.DataFrame | None, cohorts: Mapping[str, Sequence[str]]
     ) -> pl.DataFrame:
@@ -118,7 +112,7 @@ class ClosedLoop(Looking):
                 f"cohorts: {strangers[0]!r} is no annotator here; there are "
                 f"{', '.join(label.annotators)}"
             )
-        items = self._open_items()
+        items = self.open_items()
         if accepted is not None:
             items = items.join(accepted, on="item_id", how="anti")
         judged = label.counted().select("item_id", "annotator", "value").join(items, on="item_id")
