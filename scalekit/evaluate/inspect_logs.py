@@ -246,47 +246,51 @@ def _document(path: Path) -> tuple[Mapping[str, Any], Samples]:
 
 def _archive(path: Path) -> tuple[Mapping[str, Any], Samples]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename: info for info in archive.infolist()}
+        archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
         raise InspectLogError(f"{path}: cut off or damaged ({error}); copy it again") from error
+    members = {info.filename: info for info in archive.infolist()}
     first = next((name for name in (HEADER, START) if name in members), None)
     if first is None:
+        archive.close()
         raise InspectLogError(f"{path}: neither {HEADER} nor {START} is in it; this is no log")
-    header = _mapping(_parsed(_member(path, members[first]), f"{path}: {first}"), first)
+
+    def content(name: str) -> Mapping[str, Any]:
+        where = f"{path}: {name}"
+        return _mapping(_parsed(_member(archive, members[name], where), where), where)
 
     def samples() -> Samples:
-        for name, info in members.items():
-            if name.startswith("samples/") and name.endswith(".json"):
-                where = f"{path}: {name}"
-                yield name, _mapping(_parsed(_member(path, info), where), where)
+        with archive:
+            for name in members:
+                if name.startswith("samples/") and name.endswith(".json"):
+                    yield name, content(name)
 
-    return header, samples()
+    return content(first), samples()
 
 
-def _member(path: Path, info: zipfile.ZipInfo) -> bytes:
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
     """Return the bytes of a member, also where Python can't undo its compression."""
     import pyarrow as pa
 
     if info.compress_type != ZSTANDARD:
         try:
-            with zipfile.ZipFile(path) as archive:
-                return archive.read(info)
+            return archive.read(info)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-            raise InspectLogError(f"{path}: {info.filename}: not readable ({error})") from error
-    with path.open("rb") as stream:
-        stream.seek(info.header_offset)
-        # The local header repeats the name and may have more extra bytes than the directory says.
-        name, extra = struct.unpack("<26xHH", stream.read(30))
-        stream.seek(name + extra, 1)
-        packed = stream.read(info.compress_size)
+            raise InspectLogError(f"{where}: not readable ({error})") from error
+    stream = archive.fp
+    assert stream is not None  # it is open as long as samples are read
+    stream.seek(info.header_offset)
+    # The local header repeats the name and may have more extra bytes than the directory says.
+    name, extra = struct.unpack("<26xHH", stream.read(30))
+    stream.seek(name + extra, 1)
+    packed = stream.read(info.compress_size)
     try:
         with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as unpacked:
             found = bytes(unpacked.read())
     except (pa.ArrowException, OSError) as error:
-        raise InspectLogError(f"{path}: {info.filename}: not readable ({error})") from error
+        raise InspectLogError(f"{where}: not readable ({error})") from error
     if len(found) != info.file_size or zlib.crc32(found) != info.CRC:
-        raise InspectLogError(f"{path}: {info.filename}: cut off or altered (its checksum differs)")
+        raise InspectLogError(f"{where}: cut off or altered (its checksum differs)")
     return found
 
 

@@ -35,6 +35,8 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Level = Literal["nominal", "interval"]
 
+BLOCK = 4_000_000  # numbers drawn at a time: some tens of megabytes
+
 
 @dataclass(frozen=True)
 class Votes:
@@ -200,7 +202,7 @@ def mean_draws(values: Array, draws: int, seed: int) -> Array:
     there = ~np.isnan(values)
     filled = np.where(there, values, 0.0)
     found = np.empty((draws, values.shape[1]))
-    step = max(1, 4_000_000 // max(n, 1))  # weights of a block stay within some tens of megabytes
+    step = max(1, BLOCK // max(n, 1))
     for start in range(0, draws, step):
         many = min(step, draws - start)
         weights = rng.multinomial(n, np.full(n, 1 / n), size=many).astype(float)
@@ -221,9 +223,11 @@ def kappa_interval(
     if not n:
         return (float("nan"),) * 3
     rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(n, table.ravel() / n, size=draws).reshape(-1, *table.shape)
     whole = float(_kappa(table[None, :, :], weights)[0])
-    found = _kappa(drawn.astype(float), weights)
+    share, step = table.ravel() / n, max(1, BLOCK // table.size)
+    sizes = [min(step, draws - start) for start in range(0, draws, step)]
+    blocks = (rng.multinomial(n, share, size=size).astype(float) for size in sizes)
+    found = np.concatenate([_kappa(b.reshape(-1, *table.shape), weights) for b in blocks])
     known = found[~np.isnan(found)]
     if not len(known) or whole != whole:
         return whole, float("nan"), float("nan")
