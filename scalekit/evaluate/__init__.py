@@ -1,11 +1,26 @@
-"""Evaluate: split, decontaminate, seal, measure, and say which stage to revisit."""
+"""Evaluate: split, decontaminate, seal, measure, trace, forecast, name the stage to revisit."""
 
+from scalekit.evaluate.answers import Answered, Cost, PredictionError
+from scalekit.evaluate.blinding import PanelItems, panel_items, panel_sides
+from scalekit.evaluate.comparison import Comparison, ComparisonError, compare
 from scalekit.evaluate.concealment import concealed
+from scalekit.evaluate.confirmation import Confirmation, confirm
 from scalekit.evaluate.contamination import Contamination, contamination
-from scalekit.evaluate.diagnose import Diagnosis, Finding, diagnose, gate
+from scalekit.evaluate.diagnose import Diagnosis, diagnose, gate
+from scalekit.evaluate.diagnosis_rules import Finding
+from scalekit.evaluate.error_factors import ErrorFactors, error_factors
+from scalekit.evaluate.evidence import LabelEvidence, label_evidence
 from scalekit.evaluate.exposed import USES, Exposure, exposure, text_mark
 from scalekit.evaluate.flagged import WithoutFlagged, without_flagged
 from scalekit.evaluate.held_texts import holders, redact_notebook
+from scalekit.evaluate.inspect_logs import (
+    InspectLog,
+    InspectLogError,
+    read_inspect_log,
+    write_inspect_dataset,
+)
+from scalekit.evaluate.judge import JudgeAgreement, JudgeError, judge_agreement, scored_by_judge
+from scalekit.evaluate.keep_test import KeepTest, keep_synthetic
 from scalekit.evaluate.looks import (
     ACCEPTED,
     NEARLY,
@@ -17,13 +32,52 @@ from scalekit.evaluate.looks import (
     look_budget,
     scorer_digest,
 )
-from scalekit.evaluate.measure import Measured, PredictionError, measure
+from scalekit.evaluate.measure import Measured, measure
+from scalekit.evaluate.mqm import MqmScores, mqm_scores
+from scalekit.evaluate.multiplicity import benjamini_hochberg, holm
+from scalekit.evaluate.noise_forecast import Forecast, ForecastError, forecast
+from scalekit.evaluate.paired import (
+    McNemar,
+    PairedT,
+    mcnemar,
+    non_inferiority,
+    paired_t,
+    sign_flip,
+    tango,
+)
+from scalekit.evaluate.pairwise import WinRates, win_rates
+from scalekit.evaluate.panel import PanelScores, panel_scores
 from scalekit.evaluate.paraphrase import ParaphraseCandidates, paraphrase_candidates
+from scalekit.evaluate.predictors import Predictor, predictor
+from scalekit.evaluate.proxy import MakeProxy, Proxy, text_proxy
+from scalekit.evaluate.remediation import (
+    LossRecovered,
+    RemediationCost,
+    loss_recovered,
+    remediation_cost,
+)
+from scalekit.evaluate.resolution import (
+    items_needed,
+    least_detectable,
+    mcnemar_power,
+    minimum_detectable,
+)
+from scalekit.evaluate.scores import Sliced, macro_f1
+from scalekit.evaluate.scoring import (
+    Scorer,
+    custom,
+    exact_match,
+    numeric_match,
+    rubric_points,
+    token_f1,
+)
 from scalekit.evaluate.seal import Answer, Seal, seal
 from scalekit.evaluate.seal_check import SealCheck, check_seals
 from scalekit.evaluate.sealed_keys import SealError
 from scalekit.evaluate.split import groups, split
-from scalekit.intervals import wilson
+from scalekit.evaluate.tracing import Trace, trace
+from scalekit.evaluate.where import Where, regressed_domains
+from scalekit.intervals import clopper_pearson, newcombe, wilson
 
 __all__ = [
     "ACCEPTED",
@@ -32,36 +86,105 @@ __all__ = [
     "USES",
     "WORSE",
     "Answer",
+    "Answered",
+    "Comparison",
+    "ComparisonError",
+    "Confirmation",
     "Contamination",
+    "Cost",
     "Diagnosis",
+    "ErrorFactors",
     "Exposure",
     "Finding",
+    "Forecast",
+    "ForecastError",
+    "InspectLog",
+    "InspectLogError",
+    "JudgeAgreement",
+    "JudgeError",
+    "KeepTest",
+    "LabelEvidence",
+    "LossRecovered",
+    "MakeProxy",
+    "McNemar",
     "Measured",
+    "MqmScores",
+    "PairedT",
+    "PanelItems",
+    "PanelScores",
     "ParaphraseCandidates",
     "PredictionError",
+    "Predictor",
+    "Proxy",
     "Registration",
+    "RemediationCost",
+    "Scorer",
     "Seal",
     "SealCheck",
     "SealError",
+    "Sliced",
+    "Trace",
+    "Where",
+    "WinRates",
     "WithoutFlagged",
+    "benjamini_hochberg",
     "check_seals",
     "climbed",
+    "clopper_pearson",
+    "compare",
     "concealed",
+    "confirm",
     "contamination",
+    "custom",
     "diagnose",
+    "error_factors",
+    "exact_match",
     "expected_optimism",
     "exposure",
+    "forecast",
     "gate",
     "groups",
     "holders",
+    "holm",
+    "items_needed",
+    "judge_agreement",
+    "keep_synthetic",
+    "label_evidence",
+    "least_detectable",
     "look_budget",
+    "loss_recovered",
+    "macro_f1",
+    "mcnemar",
+    "mcnemar_power",
     "measure",
+    "minimum_detectable",
+    "mqm_scores",
+    "newcombe",
+    "non_inferiority",
+    "numeric_match",
+    "paired_t",
+    "panel_items",
+    "panel_scores",
+    "panel_sides",
     "paraphrase_candidates",
+    "predictor",
+    "read_inspect_log",
     "redact_notebook",
+    "regressed_domains",
+    "remediation_cost",
+    "rubric_points",
+    "scored_by_judge",
     "scorer_digest",
     "seal",
+    "sign_flip",
     "split",
+    "tango",
     "text_mark",
+    "text_proxy",
+    "token_f1",
+    "trace",
     "wilson",
+    "win_rates",
     "without_flagged",
+    "write_inspect_dataset",
 ]
