@@ -5,7 +5,10 @@ evidence towards the rules.
 from scalekit.report.evidence import EvidenceTable, StatementError, evidence_table
 from scalekit.report.experience import Experience, learning_curve, outcomes_of
 from scalekit.report.outcomes import Cycle, Outcomes, Quality, four_outcomes
+from scalekit.report.package import Package, write_package
 from scalekit.report.page import Report, Section, page, picture
+from scalekit.report.reader import PackageVerification, verify_package
+from scalekit.report.replay import Replay
 from scalekit.report.savings import (
     Line,
     Return,
@@ -33,7 +36,10 @@ __all__ = [
     "Experience",
     "Line",
     "Outcomes",
+    "Package",
+    "PackageVerification",
     "Quality",
+    "Replay",
     "Report",
     "Return",
     "Section",
@@ -54,4 +60,6 @@ __all__ = [
     "reuse_line",
     "task_cost",
     "time_by_part",
+    "verify_package",
+    "write_package",
 ]
