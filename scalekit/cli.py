@@ -1,4 +1,4 @@
-"""The command line: ``scalekit new | lab | run | status | verify | report``.
+"""The command line: ``scalekit new | lab | run | status | verify | report | package``.
 
 Exit codes: 0 all is well; 1 a gate is not passed, a notebook failed or a journal does not verify;
 2 the command can't be carried out as asked.
@@ -137,7 +137,9 @@ def run(folder: Annotated[Path, typer.Argument(help="A folder of notebooks.")]) 
 
 
 ProjectPath = Annotated[Path, typer.Argument(help="The project's folder.")]
-ProjectOrRun = Annotated[Path, typer.Argument(help="A project's folder, or that of a run.")]
+ProjectOrRun = Annotated[
+    Path, typer.Argument(help="A project's folder, that of a run, or an evidence package.")
+]
 
 
 def _project(folder: Path) -> Any:
@@ -180,11 +182,14 @@ def verify(
         str | None, typer.Option(help="The signer's public key, in hex (default: your own).")
     ] = None,
 ) -> None:
-    """Check every journal's chain, or the record of one governed run; exit 1 on a fault.
+    """Check a project, the record of one governed run or an evidence package; exit 1 on a fault.
 
-    A project's journals are checked against signed heads if there are any. A run's folder is
-    checked from its chain to its released weights: it closes, or the first break is named.
+    A project's journals are checked against signed heads if there are any, and its scores computed
+    again from the stored predictions. A run's folder is checked from its chain to its released
+    weights: it closes, or the first break is named. A package needs the public key alone.
     """
+    if project.suffix == ".zip":
+        _verify_package(project, key)
     if (project / "run.json").is_file():
         _verify_run(project, key)
     from scalekit.journal import verify as verify_journal
@@ -197,7 +202,7 @@ def verify(
     shown = Table(title=f"Journals of {found.name}")
     for column in ("journal", "events", "verdict", "where and why"):
         shown.add_column(column)
-    sound = True
+    sound = _verify_scores(found)
     for name, path in sorted(journals.items()):
         result = verify_journal(path, heads.get(name), keys)
         sound = sound and bool(result)
@@ -223,17 +228,44 @@ def _verify_seals(project: Any) -> bool:
     return bool(found)
 
 
+def _verify_scores(project: Any) -> bool:
+    from scalekit.report.replay import replay
+
+    found = replay(project.folder.root)
+    if found.table.is_empty():
+        return True
+    counts = dict(found.table["verdict"].value_counts().iter_rows())
+    said = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
+    out.print(f"Scores replayed from stored predictions, bit for bit: {said}")
+    for row in found.differing.to_dicts():
+        stored = f"{row['file']}, {row['score of']}: stored {row['stored']}"
+        out.print(Text(f"{stored}; replayed {row['replayed']}"), soft_wrap=True)
+    return found.differing.is_empty()
+
+
+def _verify_package(path: Path, key: str | None) -> None:
+    from scalekit.report import verify_package
+
+    result = verify_package(path, [_public_key(key)])
+    _show_checks(f"Package {path.name}: {'holds' if result else 'does not hold'}", result.table)
+    raise typer.Exit(0 if result else NOT_WELL)
+
+
 def _verify_run(folder: Path, key: str | None) -> None:
     from scalekit.govern.verification import verify_folder
 
     result = verify_folder(folder, [_public_key(key)])
-    shown = Table(title=f"Run {folder.name}: {'closed' if result else 'not closed'}")
+    _show_checks(f"Run {folder.name}: {'closed' if result else 'not closed'}", result.table)
+    raise typer.Exit(0 if result else NOT_WELL)
+
+
+def _show_checks(title: str, checks: Any) -> None:
+    shown = Table(title=title)
     for column in ("check", "holds", "what was found"):
         shown.add_column(column)
-    for row in result.table.to_dicts():
-        shown.add_row(row["check"], "yes" if row["holds"] else "NO", row["what was found"])
+    for row in checks.to_dicts():
+        shown.add_row(row["check"], "yes" if row["holds"] else "NO", Text(row["what was found"]))
     out.print(shown)
-    raise typer.Exit(0 if result else NOT_WELL)
 
 
 def _heads(against: Path | None, key: str | None) -> tuple[dict[str, Any], tuple[bytes, ...]]:
@@ -283,6 +315,22 @@ def report(
         return
     with err.status("Writing the report"):
         written = _project(what).report(to)
+    out.print(str(written.path), soft_wrap=True)
+
+
+@app.command()
+@_plain_errors
+def package(
+    project: ProjectPath,
+    responsible: Annotated[str, typer.Option(help="Who answers for the test result.")],
+    licence: Annotated[str, typer.Option(help="SPDX expression or LicenseRef-….")],
+    to: Annotated[Path | None, typer.Option("--to", help="The zip to write.")] = None,
+) -> None:
+    """Write a project's evidence package; `scalekit verify` checks it with the public key alone."""
+    from scalekit.project.packaging import pack
+
+    with err.status("Packing the evidence"):
+        written = pack(_project(project), to, responsible=responsible, licence=licence)
     out.print(str(written.path), soft_wrap=True)
 
 
