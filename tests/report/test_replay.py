@@ -61,6 +61,18 @@ def test_a_sealed_score_that_the_seal_never_gave_is_not_replayed(root: Path) -> 
     assert (row["verdict"], row["replayed"]) == ("not replayed", "no single results are stored")
 
 
+def test_scores_of_another_form_are_named_not_judged(root: Path) -> None:
+    frame = pl.read_parquet(root / SETS)
+    write_parquet(frame.with_columns(pl.lit(9).alias("clusters")), root / SETS)
+    found = replay(root)
+    own = found.table.filter(file=SETS)
+    assert set(own["replayed"]) == {"its interval counts clusters"}
+    write_parquet(frame.drop("right"), root / SETS)
+    own = replay(root).table.filter(file=SETS)
+    assert set(own["verdict"]) == {"not replayed"}
+    assert found.differing.is_empty()
+
+
 def test_without_a_measurement_nothing_is_claimed(tmp_path: Path) -> None:
     assert not replay(tmp_path)
     assert replay(tmp_path).table.is_empty()
