@@ -14,7 +14,7 @@ from scalekit.display import View, block, counted, note, table
 from scalekit.frames import FrameError, require, to_polars
 from scalekit.signing import digest
 
-__all__ = ["PanelItems", "panel_items", "panel_sides"]
+__all__ = ["Kind", "PanelItems", "panel_items", "panel_sides"]
 
 Kind = Literal["pair", "rubric"]
 RUBRIC_KEY = ("item_id", "prompt_id", "model")

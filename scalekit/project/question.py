@@ -113,7 +113,7 @@ class Question(View):
 
         who = annotator_name(annotator)
         given = self.labels().filter((pl.col("annotator") == who) & (pl.col("round") >= round))
-        todo = self.items.join(given, on="item_id", how="anti", maintain_order="left")
+        todo = self._shown(who).join(given, on="item_id", how="anti", maintain_order="left")
         session = LabelSession(self._events, who, self.task, self._lengths(), round)
         return Labeler(todo, session, guidelines=self._instructions, done=len(given))
 
@@ -188,6 +188,10 @@ class Question(View):
             note(self.task.question) if self.task.question else "",
             note(f"{said}{counted(people, 'annotator')}."),
         )
+
+    def _shown(self, annotator: str) -> pl.DataFrame:
+        """Return the items as one annotator sees them."""
+        return self.items
 
     @property
     def _events(self) -> Path:
