@@ -72,7 +72,7 @@ class WinRates(View):
         return block(
             "Blind comparison",
             table(self.table),
-            note("Every two; resolved where the interval leaves out one half:"),
+            note("Every two; resolved where the interval of that pair alone leaves out one half:"),
             table(self.pairs, limit=50),
             note(alike) if self.same else "",
             note(self._agreement_said()),

@@ -31,6 +31,7 @@ __all__ = ["Panel", "PanelVerbs"]
 
 PANELS = "evaluate/panel"
 LOG = "evaluate/panel/log.jsonl"
+SEALED = "evaluate/log.jsonl"
 PREFERENCE = Task("preference", "pair", strength=1, question="Which of the two is better?")
 
 
@@ -214,10 +215,13 @@ class PanelVerbs(Stage):
         ------
         GateClosedError
             When an earlier gate is not passed.
-        FrameError, LabelError
-            As :meth:`Panel.of_outputs`.
+        LabelError
+            When an item is sealed: what people read is sealed no more.
+        FrameError
+            As :meth:`Panel.of_outputs`, which raises LabelError too.
         """
         self.require_before()
+        self._refuse_sealed(outputs)
         made = Panel.of_outputs(
             self._folder / PANELS,
             task,
@@ -350,6 +354,15 @@ class PanelVerbs(Stage):
             criterion=criterion,
         )
         return scored_by_judge(scores, found)
+
+    def _refuse_sealed(self, outputs: Any) -> None:
+        given = require(to_polars(outputs, "outputs"), ("item_id",), "outputs")["item_id"]
+        hidden = {i for e in self._folder.events(SEALED, "sealed") for i in e.data["item_ids"]}
+        if shown := sorted(hidden & set(given.cast(pl.String))):
+            raise LabelError(
+                f"item {shown[0]!r} is sealed ({counted(len(shown), 'such item')}): what people "
+                "read is sealed no more; ask of dev or the handwritten examples"
+            )
 
     def _judged(self, whose: Mapping[str, str]) -> list[Any]:
         every = self._folder.events(LOG, "judged")

@@ -143,6 +143,15 @@ def test_a_judge_scores_only_after_it_agrees_with_the_panel(labelled: Any) -> No
         evaluate.judge(good.with_columns(value=pl.lit("alder")), "m@4", margin=0.1)
 
 
+def test_what_is_sealed_is_shown_to_nobody(sealed: Any) -> None:
+    evaluate = Bound(sealed)
+    hidden = sealed.folder.events("evaluate/log.jsonl", "sealed")[-1].data["item_ids"]
+    asked = outputs().with_columns(pl.col("item_id").replace("q3", hidden[0]))
+    with pytest.raises(LabelError, match=r"is sealed \(1 such item\)"):
+        evaluate.panel(asked, panelist="eva")
+    assert not (sealed.folder.root / "evaluate" / "panel").exists()
+
+
 def test_the_same_panel_is_found_again_and_another_needs_another_name(labelled: Any) -> None:
     evaluate = Bound(labelled)
     with pytest.raises(LabelError, match="no panel was asked yet"):
