@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,13 @@ from scalekit.evaluate.votes import (
     Array,
     Codes,
     Level,
+    Two,
     Votes,
+    agreement_of_two,
     agreement_weights,
     codes,
     difference_interval,
     in_order,
-    kappa_interval,
     read_votes,
     share_interval,
 )
@@ -245,7 +247,7 @@ def judge_agreement(
         judge=judge,
         margin=margin,
         table=pl.DataFrame([overall, *rows]),
-        pairs=_pairs(votes, first, judge, weights, draws, seed),
+        pairs=agreement_of_two(_every_two(votes, first, judge), weights, draws=draws, seed=seed),
         majority=_with_majority(counts, shares),
         tied=len(counts) - int(_decided(counts).sum()),
         unanswered=own["value"].null_count(),
@@ -399,28 +401,13 @@ def _consistency(
     return (*share_interval(_among(counts, weights)), len(items))
 
 
-def _pairs(
-    votes: Votes, first: Any, judge: str, weights: Array, draws: int, seed: int
-) -> pl.DataFrame:
-    """Return agreement and kappa of every two panelists, then of the judge with each."""
-    people = range(len(votes.raters))
-    every = [(votes.raters[a], votes.raters[b], votes.said[:, a], votes.said[:, b])
-             for a in people for b in people if a < b]  # fmt: skip
-    every += [(judge, votes.raters[b], first, votes.said[:, b]) for b in people]
-    rows = []
-    for one, other, left, right in every:
-        both = (left >= 0) & (right >= 0)
-        if not both.any():
-            continue
-        k = len(weights)
-        cells = np.bincount(left[both] * k + right[both], minlength=k * k).reshape(k, k)
-        share = share_interval(weights[left[both], right[both]])
-        kappa = kappa_interval(cells.astype(float), weights, draws=draws, seed=seed)
-        found = (*share, *(None if x != x else x for x in kappa))
-        rows.append((one, other, int(both.sum()), *found))
-    numbers = ("agreement", "from", "to", "kappa", "kappa from", "kappa to")
-    schema = {"one": pl.String, "other": pl.String, "items": pl.Int64}
-    return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(numbers, pl.Float64)}, orient="row")
+def _every_two(votes: Votes, first: Codes, judge: str) -> list[Two]:
+    """Return every two panelists with what they said, then the judge with each."""
+    people = list(zip(votes.raters, votes.said.T, strict=True))
+    return [
+        *((a, b, left, right) for (a, left), (b, right) in combinations(people, 2)),
+        *((judge, b, first, right) for b, right in people),
+    ]
 
 
 def _numbers(values: Sequence[str], level: Level) -> Array | None:

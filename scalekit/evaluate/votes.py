@@ -5,7 +5,7 @@ Items are the unit everywhere: votes on one item depend on each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Literal
@@ -20,7 +20,9 @@ from scalekit.intervals import Z95
 
 __all__ = [
     "Level",
+    "Two",
     "Votes",
+    "agreement_of_two",
     "agreement_weights",
     "difference_interval",
     "kappa_interval",
@@ -34,6 +36,7 @@ __all__ = [
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Level = Literal["nominal", "interval"]
+Two = tuple[str, str, Codes, Codes]  # two names, and what each said of every item
 
 BLOCK = 4_000_000  # numbers drawn at a time: some tens of megabytes
 
@@ -243,3 +246,27 @@ def _kappa(tables: Array, weights: Array) -> Array:
     expected = np.einsum("di,ij,dj->d", rows, apart, columns) / n**2
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.where(expected > 0, 1 - observed / expected, np.nan))
+
+
+def agreement_of_two(
+    every: Iterable[Two], weights: Array, *, draws: int, seed: int
+) -> pl.DataFrame:
+    """Return agreement and kappa of every two, on the items on which both said something.
+
+    Columns ``one, other, items, agreement, from, to, kappa, kappa from, kappa to``; kappa is null
+    where both gave one value only.
+    """
+    k = len(weights)
+    rows = []
+    for one, other, left, right in every:
+        both = (left >= 0) & (right >= 0)
+        if not both.any():
+            continue
+        cells = np.bincount(left[both] * k + right[both], minlength=k * k).reshape(k, k)
+        share = share_interval(weights[left[both], right[both]])
+        kappa = kappa_interval(cells.astype(float), weights, draws=draws, seed=seed)
+        found = (*share, *(None if x != x else x for x in kappa))
+        rows.append((one, other, int(both.sum()), *found))
+    numbers = ("agreement", "from", "to", "kappa", "kappa from", "kappa to")
+    schema = {"one": pl.String, "other": pl.String, "items": pl.Int64}
+    return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(numbers, pl.Float64)}, orient="row")
