@@ -100,7 +100,7 @@ def keep_synthetic(
     margin: float = 0.02,
     features: Any = None,
     make_proxy: MakeProxy = text_proxy,
-    seeds: int = 5,
+    seeds: int = 8,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> KeepTest:

@@ -2,9 +2,9 @@
 
 Bags of words of two classes in five domains, a logistic regression, 120 real items. ``useless``:
 100 items with so many wrong labels that they add nothing on average, and of these simulations
-those in which 4,000 further items show no gain; ``useful``: 1,000 items that add about 8 points.
-Held out are 200 or 600 real items. Against it: keeping whatever scored better once. 60 simulations
-of each; ``--quick``: 8.
+those whose gain on 4,000 further items is within a point of 0; ``useful``: 1,000 items that add
+about 8 points. Held out are 200 or 600 real items. Against it: keeping whatever scored better
+once. 60 simulations of each; ``--quick``: 6.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ def simulated(kind: str, held: int, seed: int) -> tuple[bool, bool, float]:
 
 def main() -> None:
     """Measure and print."""
-    times = 8 if "--quick" in sys.argv[1:] else 60
+    times = 6 if "--quick" in sys.argv[1:] else 60
     for kind in SETS:
         for held in (200, 600):
             found = [simulated(kind, held, seed) for seed in range(times)]
             if kind == "useless":
-                found = [trial for trial in found if trial[2] <= 0]
+                found = [trial for trial in found if abs(trial[2]) < 0.01]
             kept, naive, gain = np.mean(found, axis=0)
             against = f"{naive:.2f} kept by one look, true gain {100 * gain:+.1f} points"
             line = {"figure": f"kept_{kind}_{held}", "value": round(float(kept), 3)}
