@@ -88,7 +88,8 @@ def diagnose(
        above handwritten where nobody searched for overlap
     3. weak coverage → Collect, inconsistent labels → Label, the surer of both first: errors go with
        thin support, or with contradicting labels (z > 3, and the gap of the worst fifth above
-       15 points or, if the gap of the last release is known, 5 points above that); a category
+       15 points and surely above 9, which it has without a fault; where the gap of the last
+       release is known, 5 points above that and surely above it); a category
        without a training item; a handwritten example missed where training is thin; the interval
        of alpha reaching under 0.667 while dev is under target; of pairs of copies surely more than
        a tenth labelled otherwise

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 # Without a fault the worst fifth errs about 9 points more often: what is hard lies together.
-MIN_Z, MIN_GAP, OVER_LAST = 3.0, 0.15, 0.05
+MIN_Z, MIN_GAP, NATURAL_GAP, OVER_LAST = 3.0, 0.15, 0.09, 0.05
 FISHER_P = 0.01
 MIN_ALPHA = 0.667  # Krippendorff's least for tentative conclusions
 CONFLICTS = 0.1  # with 5 % of labels wrong, about a tenth of copies contradict each other
@@ -143,8 +143,10 @@ def data_faults(
 def _fires(factors: ErrorFactors | None, factor: str, last: Mapping[str, float]) -> bool:
     if factors is None or factors.z(factor) <= MIN_Z:
         return False
-    least = last[factor] + OVER_LAST if factor in last else MIN_GAP
-    return factors.gap(factor) > least
+    row = factors.table.filter(pl.col("factor") == factor).row(0, named=True)
+    natural = last.get(factor, NATURAL_GAP)
+    least = natural + OVER_LAST if factor in last else MIN_GAP
+    return bool(row["gap"] > least and row["from"] > natural)
 
 
 def _gap_said(factors: ErrorFactors, factor: str) -> str:

@@ -140,9 +140,13 @@ def factors(
     surprise: tuple[float, float] = (0.0, 0.0),
     conflicts: int = 0,
     pairs: int = 0,
+    spread: float = 0.05,
 ) -> ErrorFactors:
     rows = [
-        {"factor": name, "z": z, "gap": gap, "error there": 0.2 + gap, "error elsewhere": 0.2}
+        {
+            **{"factor": name, "z": z, "gap": gap, "from": gap - spread},
+            **{"error there": 0.2 + gap, "error elsewhere": 0.2},
+        }
         for name, (z, gap) in (("support", support), ("surprise", surprise))
     ]
     twice = pl.DataFrame({"item_id": [f"c{i}" for i in range(conflicts)]})
@@ -159,6 +163,8 @@ STRONG, WEAK_Z, SMALL_GAP = (5.0, 0.3), (2.9, 0.3), (5.0, 0.14)
         (factors(support=STRONG), ["weak coverage"]),
         (factors(surprise=STRONG), ["inconsistent labels"]),
         (factors(support=WEAK_Z, surprise=SMALL_GAP), []),
+        (factors(support=STRONG, spread=0.2), ["weak coverage"]),
+        (factors(support=STRONG, spread=0.22), []),
         (
             factors(support=(5.0, 0.3), surprise=(6.0, 0.3)),
             ["inconsistent labels", "weak coverage"],
