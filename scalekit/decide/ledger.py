@@ -24,6 +24,7 @@ from scalekit.decide.records import (
     is_signed,
     moment,
     record_of,
+    to_minute,
 )
 from scalekit.decide.routing import FIXED, Route, hardness, hardness_of_check, route
 from scalekit.journal import Event
@@ -110,12 +111,12 @@ class Ledger:
         if entry.closing:
             return "it was closed before"
         if decision.expires and moment(at) >= moment(decision.expires):
-            return f"it expired on {decision.expires[:16]}; nothing counts after that"
+            return f"it expired on {to_minute(decision.expires)}; nothing counts after that"
         judges = entry.judges
         if who not in judges.people:
             return f"{who} is not named in the policy"
         if judges.people[who].revoked:
-            return f"the key of {who} was revoked on {judges.people[who].revoked[:16]}"
+            return f"the key of {who} was revoked on {to_minute(judges.people[who].revoked)}"
         if who == decision.actor and entry.tier > 1:
             return f"{who} asked for it, and from tier 2 up nobody approves their own"
         if not judges.may_sign(who, entry.tier):
@@ -174,7 +175,9 @@ def _refuse_unless(holds: bool, reason: str) -> None:
 def _signed_by(policy: Policy, who: str, kind: str, data: Mapping[str, Any]) -> None:
     _refuse_unless(who in policy.people, f"{who} is not named in the policy")
     person = policy.people[who]
-    _refuse_unless(not person.revoked, f"the key of {who} was revoked on {person.revoked[:16]}")
+    _refuse_unless(
+        not person.revoked, f"the key of {who} was revoked on {to_minute(person.revoked)}"
+    )
     _refuse_unless(
         is_signed(kind, data, person.public),
         f"this is not signed with the key of {who}, or it was changed after signing",
@@ -265,7 +268,7 @@ def _check_expiry(policy: Policy, expires: str, at: str) -> None:
         end = moment(expires)
     except ValueError:
         raise DecisionRefusedError(f"expires: {expires!r} is no time") from None
-    _refuse_unless(end > moment(at), f"expires: {expires[:16]} is over already")
+    _refuse_unless(end > moment(at), f"expires: {to_minute(expires)} is over already")
     _refuse_unless(
         end <= moment(at) + timedelta(days=policy.waiver_days),
         f"expires: at most {policy.waiver_days} days are granted",

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from scalekit.decide.policy import Policy
-from scalekit.decide.records import Closing, Decision, Retiering, Vote, moment
+from scalekit.decide.records import Closing, Decision, Retiering, Vote, moment, to_minute
 from scalekit.decide.routing import Route
 
 __all__ = ["Cast", "Entry", "Outcome", "Status"]
@@ -132,7 +132,7 @@ class Entry:
             return said("superseded", f"by decision {self.superseded[1]}", self.superseded[0])
         if self.approved_at:
             if over:
-                return said("expired", f"it ended on {expires[:16]}", self.approved_at)
+                return said("expired", f"it ended on {to_minute(expires)}", self.approved_at)
             return said("approved", f"signed by {', '.join(signed)}", self.approved_at)
         if against and not (self.disputed and self._above < 3):
             at, who = against[-1]
@@ -140,7 +140,7 @@ class Entry:
             overturned = len(self._counting(0)) >= self._quorum
             return said("overturned" if overturned else "rejected", f"{who}: {reason}", at)
         if over:
-            return said("expired", f"nobody had signed it by {expires[:16]}")
+            return said("expired", f"nobody had signed it by {to_minute(expires)}")
         return said("pending", self._why_pending())
 
     def _why_pending(self) -> str:

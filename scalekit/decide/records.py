@@ -26,6 +26,7 @@ __all__ = [
     "Vote",
     "moment",
     "signed_record",
+    "to_minute",
 ]
 
 REASON = 20  # characters that a reason has at least
@@ -42,6 +43,11 @@ def moment(at: str) -> datetime:
     """Return a time of a record as a datetime (UTC when it names no zone)."""
     found = datetime.fromisoformat(at)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def to_minute(at: str) -> str:
+    """Return a time of a record as it is shown: to the minute, in UTC; empty stays empty."""
+    return moment(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M") if at else ""
 
 
 def new_id() -> str:

@@ -9,7 +9,7 @@ import polars as pl
 
 from scalekit.decide.ledger import Ledger
 from scalekit.decide.outcome import Entry
-from scalekit.decide.records import moment
+from scalekit.decide.records import moment, to_minute
 from scalekit.decide.statistics import escalations
 from scalekit.decide.waivers import waiver_table
 from scalekit.display import View, block, counted, note, table
@@ -74,7 +74,7 @@ class ReviewPage(View):
 def _row(entry: Entry, now: str) -> dict[str, object]:
     decision, stands = entry.decision, entry.outcome(now)
     return {
-        "decision": decision.id, "asked": entry.at[:16].replace("T", " "), "by": decision.actor,
+        "decision": decision.id, "asked": to_minute(entry.at), "by": decision.actor,
         "tier": stands.tier, "kind": decision.kind, "about": decision.about,
         "choice": decision.choice, "reason": decision.reason, "status": stands.status,
         "why": stands.why,
@@ -130,7 +130,7 @@ def review_page(ledger: Ledger, tier: int, now: str) -> ReviewPage:
     ]
     waiting = [_row(e, now) for e, s in own if s.status == "pending"]
     raised = escalations(ledger, now).filter(
-        (pl.col("from") == tier) & (pl.col("opened") >= begins[:16])
+        (pl.col("from") == tier) & (pl.col("opened") >= to_minute(begins))
     )
     waivers = waiver_table(ledger, now)
     if tier == 1:

@@ -11,7 +11,7 @@ import polars as pl
 
 from scalekit.decide.ledger import REPEATS, Ledger
 from scalekit.decide.outcome import Entry
-from scalekit.decide.records import moment
+from scalekit.decide.records import moment, to_minute
 from scalekit.decide.waivers import waiver_table
 from scalekit.display import View, block, note, table
 from scalekit.figures import figure
@@ -132,7 +132,7 @@ def _periods(
     asked = [(moment(e.at), e.outcome(now).tier) for e in entries]
     done = [moment(at) for at in tasks]
     rows = []
-    while begin <= end:
+    while begin < end or not rows:
         stop = begin + PERIOD
         here = [tier for at, tier in asked if begin <= at < stop]
         work = sum(begin <= at < stop for at in done)
@@ -218,7 +218,7 @@ def escalations(ledger: Ledger, now: str) -> pl.DataFrame:
             steps.append((entry.tier, entry.tier + 1, "sla", entry.due))
         rows += [
             {"decision": entry.decision.id, "from": low, "to": high, "trigger": trigger,
-             "opened": opened[:16], "closed": ended[:16], "outcome": stands.status}
+             "opened": to_minute(opened), "closed": to_minute(ended), "outcome": stands.status}
             for low, high, trigger, opened in steps
         ]  # fmt: skip
     return pl.DataFrame(rows, schema=ESCALATIONS)

@@ -9,7 +9,7 @@ import polars as pl
 
 from scalekit.decide.ledger import Ledger
 from scalekit.decide.outcome import Entry
-from scalekit.decide.records import DecisionRefusedError, moment
+from scalekit.decide.records import DecisionRefusedError, to_minute
 from scalekit.decide.routing import gate_subject
 
 __all__ = ["Waiver", "granted", "waiver_of", "waiver_table"]
@@ -93,7 +93,7 @@ def waiver_table(ledger: Ledger, now: str) -> pl.DataFrame:
         rows.append(
             {
                 "gate": decision.subject["gate"], "checks": checks, "standing": standing,
-                "until": moment(decision.expires).strftime("%Y-%m-%d %H:%M"),
+                "until": to_minute(decision.expires),
                 "signed by": ", ".join(stands.signed), "reason": decision.reason,
                 "decision": decision.id,
             }

@@ -25,7 +25,7 @@ from scalekit.decide import (
     verify_ledger,
     waiver_table,
 )
-from scalekit.decide.records import new_id, record_of
+from scalekit.decide.records import new_id, record_of, to_minute
 from scalekit.display import View, block, counted, note, table
 from scalekit.journal import JournalError, read
 from scalekit.project.decision_rights import DecisionRights
@@ -104,7 +104,7 @@ class Decide(DecisionRights):
                 {
                     "decision": decision.id, "yours": not fault, "tier": stands.tier,
                     "kind": decision.kind, "about": decision.about, "choice": decision.choice,
-                    "reason": decision.reason, "by": decision.actor, "due": entry.due[:16],
+                    "reason": decision.reason, "by": decision.actor, "due": to_minute(entry.due),
                     "why": fault or stands.why,
                 }
             )  # fmt: skip

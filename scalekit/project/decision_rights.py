@@ -26,7 +26,7 @@ from scalekit.decide import (
     signed_record,
 )
 from scalekit.decide.outcome import Cast
-from scalekit.decide.records import GRANTS, LOOKS, new_id, record_of
+from scalekit.decide.records import GRANTS, LOOKS, new_id, record_of, to_minute
 from scalekit.display import View, block, note, table
 from scalekit.frames import write_atomically
 from scalekit.project.decisions import POLICY, Decisions, thresholds_of
@@ -37,6 +37,14 @@ if TYPE_CHECKING:
     from scalekit.project.project import Project
 
 __all__ = ["DecisionRights", "DecisionStanding"]
+
+OPTIONS = {
+    "waive_gate": ("let the next stage start", "mend what failed first"),
+    "extend_budget": ("grant two more looks", "seal new items"),
+    "open_vault": ("open it", "leave it closed"),
+    "exclude_annotator": ("leave the labels out", "keep them"),
+}
+"""What is at least considered, by kind: what is asked for comes first."""
 
 Act = tuple[str, Mapping[str, Any], Mapping[str, str]]
 """The kind of a record, what it says, and what stands beside it in the event."""
@@ -76,7 +84,7 @@ class DecisionStanding(View):
         rows = self.table.select("kind", "about", "choice", "reason", "by")
         ends = self.entry.decision.expires
         said = f"tier {stands.tier}: {self.entry.route.reason}"
-        until = note(f"Until {ends[:16]}.") if ends and stands.status == "approved" else ""
+        until = note(f"Until {to_minute(ends)}.") if ends and stands.status == "approved" else ""
         status = f"{stands.status}: {stands.why}"
         return block(f"Decision {self.id}", status, table(rows), note(f"Went to {said}."), until)
 
@@ -221,8 +229,8 @@ class DecisionRights(View):
         subject: Any,
         *,
         reason: str,
-        choice: str = "do it",
-        options: Sequence[str] = ("do it", "leave it as it is"),
+        options: Sequence[str] = (),
+        choice: str = "",
         days: int | None = None,
         tier: int | None = None,
         **facts: Any,
@@ -238,8 +246,8 @@ class DecisionRights(View):
             is closed: the waiver then covers its failed checks as they were judged.
         reason
             At least 20 characters.
-        choice, options
-            What is to be done, and what else was considered.
+        options, choice
+            What was considered, and what is asked for (by default the first).
         days
             How long a grant holds; by default as long as the policy allows.
         tier
@@ -263,9 +271,8 @@ class DecisionRights(View):
             facts["expires"] = end.isoformat()
         if kind == "extend_budget":
             facts.setdefault("looks", LOOKS)
-        said = {"options": tuple(options), "choice": choice, "reason": reason, **facts}
-        if choice not in said["options"]:
-            said["options"] = (choice, *said["options"])
+        considered = tuple(options) or OPTIONS.get(kind, ("do it", "leave it as it is"))
+        said = {"options": considered, "choice": choice or considered[0], "reason": reason, **facts}
         asked = self._decision(ledger, policy, name, kind, subject, said, tier)
         self._write(("decision", asked.plain, {}))
         return self.look(asked.id)

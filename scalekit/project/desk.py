@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 
 __all__ = ["open_desk"]
 
+TITLES = {
+    "resolve": "Resolve", "relabel": "Label again", "waive_gate": "Waive",
+    "extend_budget": "More looks", "open_vault": "Open the vault",
+    "accept_residual": "Accept what is left", "policy_change": "Change the policy",
+    "asset_promote": "Promote an asset", "change_threshold": "Change a threshold",
+    "change_guideline": "Change a guideline", "change_taxonomy": "Change the taxonomy",
+    "exclude_annotator": "Leave out an annotator",
+}  # fmt: skip
 SETTLED = 12  # decisions that were settled last, shown below what waits
 
 
@@ -55,7 +63,7 @@ def _card(ledger: Ledger, entry: Entry, me: str, now: str) -> dict[str, Any]:
     ]
     return {
         "id": decision.id,
-        "kind": decision.kind.replace("_", " "),
+        "kind": TITLES[decision.kind],
         "about": decision.about,
         "tier": stands.tier,
         "rule": entry.route.reason,

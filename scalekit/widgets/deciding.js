@@ -33,6 +33,11 @@ const SIGNS = /** @type {Record<string, string>} */ ({
   overturned: "✘",
 });
 
+/** @param {Card} card @returns {string} */
+export function titleOf(card) {
+  return `${card.kind}: ${card.about}`;
+}
+
 /** @param {string} at @returns {string} a time of the ledger, to the minute, as it is there */
 export function when(at) {
   return `${at.slice(0, 10)} ${at.slice(11, 16)}`;

@@ -1,6 +1,6 @@
 // The decision desk: what waits for a signature on the left, all of one decision on the right.
 
-import { evidenceOf, personsOf, stateOf, tableOf, when } from "./deciding.js";
+import { evidenceOf, personsOf, stateOf, tableOf, titleOf, when } from "./deciding.js";
 import { banner, claimKey, element, isTextField, keyCap, plural, reveal } from "./elements.js";
 import { Outbox } from "./outbox.js";
 
@@ -102,7 +102,8 @@ class Deciding {
       this.refused.set(message.decision, reply.refused);
       this.said = "Refused";
     } else if (reply.said) {
-      this.said = reply.said;
+      const card = this.cards?.find(({ id }) => id === message.decision);
+      this.said = card ? `${titleOf(card)}: ${reply.said}` : reply.said;
     }
     const gone = !this.card || (reply.said && this.card.status !== "pending");
     if (gone && this.at !== "" && reply.said && !this.mine.length) return;
@@ -128,7 +129,8 @@ class DeskView {
     this.again = this.#button("Look again", "r", () => desk.look());
     const head = element("div", { class: "sk-head-line" }, this.where, this.again, this.saved);
     this.list = element("div", { class: "sk-waiting", role: "group", "aria-label": "Decisions" });
-    this.detail = element("div", { class: "sk-decision", "aria-live": "polite" });
+    const about = { class: "sk-decision", role: "region", "aria-label": "Decision", tabindex: "0" };
+    this.detail = element("div", about);
     this.#drawActs();
     const right = element("div", { class: "sk-open" }, this.detail, this.acts);
     const parts = element("div", { class: "sk-desk-parts" }, this.list, right);
@@ -308,7 +310,7 @@ class DeskView {
     return element(
       "button",
       { type: "button", class: "sk-card", "data-id": card.id, click: press },
-      element("b", {}, `${card.kind}: ${card.about}`),
+      element("b", {}, titleOf(card)),
       line,
     );
   }
@@ -332,7 +334,7 @@ class DeskView {
       return element("li", { class: chosen ? "sk-chosen" : "" }, option, mark);
     });
     const parts = [
-      element("h4", {}, `${card.kind}: ${card.about}`),
+      element("h4", {}, titleOf(card)),
       element("p", { class: "sk-meta" }, `Tier ${card.tier}: ${card.rule}. ${asked}${ends}.`),
       element("p", { class: "sk-standing", "data-status": card.status }, stateOf(card), card.why),
       refusal && element("p", { class: "sk-refused", role: "alert" }, `Refused: ${refusal}`),
@@ -363,10 +365,9 @@ class DeskView {
     if (!this.doing) return;
     const { ask, done } = ACTS[this.doing];
     this.ask.textContent = ask;
-    this.done.textContent = done;
+    this.done.replaceChildren(done, keyCap("Ctrl+Enter"));
     this.done.setAttribute("aria-disabled", String(this.#missing > 0 || Boolean(outbox.trouble)));
-    const keys = "Ctrl+Enter";
-    this.count.textContent = this.#missing ? `${this.#missing} more characters` : keys;
+    this.count.textContent = this.#missing ? `${this.#missing} more characters` : "";
   }
 }
 

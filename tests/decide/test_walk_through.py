@@ -8,6 +8,7 @@ import pytest
 from people import REASON, Room, hours, waiver
 
 from scalekit.decide import Policy, default_policy, fold, gate_subject, refusal
+from scalekit.decide.records import to_minute
 from scalekit.signing import Signer
 
 SOFT, HARD = waiver(), waiver(waiver="hard")
@@ -133,7 +134,7 @@ def test_a_grant_ends_and_nothing_counts_after_that() -> None:
     assert room.status(made, 47.9) == "approved"
     assert room.status(made, 48) == "expired"
     assert room.vote("pia", late, 48) == (
-        f"it expired on {hours(48)[:16]}; nothing counts after that"
+        f"it expired on {to_minute(hours(48))}; nothing counts after that"
     )
     assert room.status(late, 49) == "expired"
     assert "expired" in room.vote("pol", made, 50, "reject")
@@ -163,9 +164,9 @@ def test_a_revoked_key_signs_nothing_and_what_it_signed_since_counts_no_more() -
     assert room.status(early, 40) == "approved"
     assert room.status(later, 40) == "pending"
     made, _ = room.propose("tim", 40, kind="change_threshold", subject="new")
-    assert room.vote("pia", made, 41) == f"the key of pia was revoked on {hours(10)[:16]}"
+    assert room.vote("pia", made, 41) == f"the key of pia was revoked on {to_minute(hours(10))}"
     _, said = room.propose("pia", 42)
-    assert said == f"the key of pia was revoked on {hours(10)[:16]}"
+    assert said == f"the key of pia was revoked on {to_minute(hours(10))}"
 
 
 def test_a_stranger_and_a_policy_signed_by_nobody_entitled_decide_nothing() -> None:
