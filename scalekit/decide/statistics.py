@@ -131,7 +131,7 @@ def _periods(
     begin, end = min(map(moment, times)), moment(now)
     asked = [(moment(e.at), e.outcome(now).tier) for e in entries]
     done = [moment(at) for at in tasks]
-    rows = []
+    rows: list[dict[str, Any]] = []
     while begin < end or not rows:
         stop = begin + PERIOD
         here = [tier for at, tier in asked if begin <= at < stop]
@@ -177,7 +177,7 @@ def _rules(entries: Sequence[Entry]) -> pl.DataFrame:
     for entry in entries:
         for rule in entry.route.rules:
             by_rule.setdefault(rule, []).append(entry)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for rule, found in by_rule.items():
         at = sorted(moment(e.at) for e in found)
         most = max(sum(a <= b < a + PERIOD for b in at) for a in at)
@@ -194,7 +194,7 @@ def escalations(ledger: Ledger, now: str) -> pl.DataFrame:
     somebody), ``disagreement`` (signers of one tier differ), ``sla`` (open beyond its hours; the
     tier above may sign it as well).
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for entry in ledger.entries.values():
         stands, first = entry.outcome(now), entry.route.tier
         ended = stands.decided

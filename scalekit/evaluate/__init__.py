@@ -2,10 +2,12 @@
 
 from scalekit.evaluate.answers import Answered, Cost, PredictionError
 from scalekit.evaluate.blinding import PanelItems, panel_items, panel_sides
+from scalekit.evaluate.calibration import ForecastCalibration, forecast_calibration
 from scalekit.evaluate.comparison import Comparison, ComparisonError, compare
 from scalekit.evaluate.concealment import concealed
 from scalekit.evaluate.confirmation import Confirmation, confirm
 from scalekit.evaluate.contamination import Contamination, contamination
+from scalekit.evaluate.cross_run import CrossRun
 from scalekit.evaluate.diagnose import Diagnosis, diagnose, gate
 from scalekit.evaluate.diagnosis_rules import Finding
 from scalekit.evaluate.error_factors import ErrorFactors, error_factors
@@ -33,7 +35,7 @@ from scalekit.evaluate.looks import (
     scorer_digest,
 )
 from scalekit.evaluate.measure import Measured, measure
-from scalekit.evaluate.mqm import MqmScores, mqm_scores
+from scalekit.evaluate.mqm import WMT_WEIGHTS, MqmScores, Weight, mqm_scores
 from scalekit.evaluate.multiplicity import benjamini_hochberg, holm
 from scalekit.evaluate.noise_forecast import Forecast, ForecastError, forecast
 from scalekit.evaluate.paired import (
@@ -62,6 +64,7 @@ from scalekit.evaluate.resolution import (
     mcnemar_power,
     minimum_detectable,
 )
+from scalekit.evaluate.sample_sizes import LearningCurve, learning_curve
 from scalekit.evaluate.scores import Sliced, macro_f1
 from scalekit.evaluate.scoring import (
     Scorer,
@@ -84,6 +87,7 @@ __all__ = [
     "NEARLY",
     "NO_CHANGE",
     "USES",
+    "WMT_WEIGHTS",
     "WORSE",
     "Answer",
     "Answered",
@@ -92,11 +96,13 @@ __all__ = [
     "Confirmation",
     "Contamination",
     "Cost",
+    "CrossRun",
     "Diagnosis",
     "ErrorFactors",
     "Exposure",
     "Finding",
     "Forecast",
+    "ForecastCalibration",
     "ForecastError",
     "InspectLog",
     "InspectLogError",
@@ -104,6 +110,7 @@ __all__ = [
     "JudgeError",
     "KeepTest",
     "LabelEvidence",
+    "LearningCurve",
     "LossRecovered",
     "MakeProxy",
     "McNemar",
@@ -124,6 +131,7 @@ __all__ = [
     "SealError",
     "Sliced",
     "Trace",
+    "Weight",
     "Where",
     "WinRates",
     "WithoutFlagged",
@@ -142,6 +150,7 @@ __all__ = [
     "expected_optimism",
     "exposure",
     "forecast",
+    "forecast_calibration",
     "gate",
     "groups",
     "holders",
@@ -150,6 +159,7 @@ __all__ = [
     "judge_agreement",
     "keep_synthetic",
     "label_evidence",
+    "learning_curve",
     "least_detectable",
     "look_budget",
     "loss_recovered",

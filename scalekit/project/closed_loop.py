@@ -8,57 +8,14 @@ from typing import Any
 import polars as pl
 
 from scalekit.evaluate import Trace, Where, trace
-from scalekit.frames import FrameError, write_parquet
-from scalekit.project.folder import who
-from scalekit.project.measuring import Measuring
+from scalekit.frames import FrameError
+from scalekit.project.forecasting import Forecasting
 
 __all__ = ["ClosedLoop"]
 
-RELEASES = "evaluate/releases.jsonl"
-FOLDER = "evaluate/releases"
 
-
-class ClosedLoop(Measuring):
+class ClosedLoop(Forecasting):
     """From a measurement back to the labels, and forward again."""
-
-    def accept(self, why: str) -> pl.DataFrame:
-        """Accept the training items as they stand as a release; later ones are held against it.
-
-        Returns :meth:`releases`. *why* is kept with it, in words.
-
-        Raises
-        ------
-        FrameError
-            When no reason is given.
-        SealError
-            When nothing is split yet.
-        """
-        if not why.strip():
-            raise FrameError("say in words why these labels are good enough to be held against")
-        items = self.train_items().select("item_id", pl.col("category").alias("value"))
-        number = len(self._folder.events(RELEASES, "accepted")) + 1
-        write_parquet(items, self._folder / f"{FOLDER}/{number}.parquet")
-        model = self._newest_run()[-1:] or [""]
-        said = {"release": number, "items": len(items), "model": model[0], "why": why}
-        self._folder.append(RELEASES, "accepted", {**said, "actor": who()})
-        return self.releases()
-
-    def releases(self) -> pl.DataFrame:
-        """Return what was accepted: ``release, at, items, model, why``."""
-        rows = [{**e.data, "at": e.at} for e in self._folder.events(RELEASES, "accepted")]
-        text = dict.fromkeys(("at", "model", "why"), pl.String)
-        schema = {"release": pl.Int64, "at": pl.String, "items": pl.Int64, **text}
-        return pl.DataFrame(rows, schema=schema)
-
-    def accepted(self) -> pl.DataFrame | None:
-        """Return the last release, ``item_id, value, domain, text``; None when there is none."""
-        made = self._folder.events(RELEASES, "accepted")
-        if not made:
-            return None
-        items = pl.read_parquet(self._folder / f"{FOLDER}/{made[-1].data['release']}.parquet")
-        return items.join(self.open_items(), on="item_id").select(
-            "item_id", "value", pl.col("domain").fill_null(pl.col("value")), "text"
-        )
 
     def trace(
         self,
@@ -93,7 +50,7 @@ class ClosedLoop(Measuring):
             When nothing was labelled since the release, or a cohort names a stranger.
         """
         accepted = self.accepted()
-        training = self._judged(accepted, cohorts or {})
+        training = self._judgements(accepted, cohorts or {})
         influence = self._influence() if moved else None
         also = ("gold",) if training["gold"].count() else ()
         return trace(
@@ -101,7 +58,7 @@ class ClosedLoop(Measuring):
             **options,
         )  # fmt: skip
 
-    def _judged(
+    def _judgements(
         self, accepted: pl.DataFrame | None, cohorts: Mapping[str, Sequence[str]]
     ) -> pl.DataFrame:
         """Return one row for each judgement on what is not in the release."""
@@ -112,7 +69,7 @@ class ClosedLoop(Measuring):
                 f"cohorts: {strangers[0]!r} is no annotator here; there are "
                 f"{', '.join(label.annotators)}"
             )
-        items = self.open_items()
+        items = self.open_items().join(self._held_out(), on="item_id", how="anti")
         if accepted is not None:
             items = items.join(accepted, on="item_id", how="anti")
         judged = label.counted().select("item_id", "annotator", "value").join(items, on="item_id")

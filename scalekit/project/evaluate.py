@@ -10,13 +10,14 @@ from scalekit.evaluate import WORSE, Diagnosis, diagnose, gate
 from scalekit.gates import Check, Gate
 from scalekit.project.closed_loop import ClosedLoop
 from scalekit.project.measuring import ABOUT
+from scalekit.project.panel import PanelVerbs
 from scalekit.project.sealing import LOG, Sets
 from scalekit.signing import digest_file
 
 __all__ = ["Evaluate", "Sets"]
 
 
-class Evaluate(ClosedLoop):
+class Evaluate(PanelVerbs, ClosedLoop):
     """Measure on what training never saw."""
 
     name = "evaluate"
