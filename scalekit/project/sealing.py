@@ -321,7 +321,7 @@ class Sealing(Stage):
             ),
             {"set": "handwritten", "items": len(hand), "categories": hand["category"].n_unique()},
         ]
-        notes = (*self._warned(), *self._vault_said())
+        notes = (*self._warned(), *(self._vault_said() if vault else ()))
         hits = self._sealed_hits()
         return Sets(pl.DataFrame(rows), leaks, hits, sealed.looks_left, notes)
 
