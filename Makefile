@@ -6,7 +6,7 @@ DEMO ?= demo
 # Where pip is told of a local wheel folder, uv is told too; elsewhere this is empty and harmless.
 export UV_FIND_LINKS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
 
-.PHONY: setup demo lab lint types unit nbtest browser test test-cluster notebooks bench clean
+.PHONY: setup demo lab lint types unit nbtest browser test test-cluster test-faults notebooks bench clean
 
 setup: $(BIN)/.stamp
 $(BIN)/.stamp: pyproject.toml constraints.txt
@@ -46,6 +46,9 @@ nbtest: setup          ## strict comparison of the executed templates, on a copy
 test-cluster: setup     ## the same bytes on a Ray cluster of two nodes; Ray Train and torchrun alike
 	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[cluster]'
 	$(BIN)/python -m pytest tests/test_cluster.py tests/govern/test_ray.py
+
+test-faults: setup      ## faults planted in labels, five times as many worlds: minutes
+	FAULT_SEEDS=5 $(BIN)/python -m pytest tests/evaluate/test_planted_faults_in_labels.py
 
 test: lint types unit browser nbtest
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scalekit.evaluate.evidence import LEAST, MOST, LabelEvidence
 from scalekit.evaluate.random_effects import Effects, crossed_effects
 from scalekit.evaluate.separability import Level, inseparable
-from scalekit.frames import FrameError
+from scalekit.frames import FrameError, require
 
 __all__ = [
     "DOMAIN",
@@ -111,13 +111,17 @@ def scope_of(
     FrameError
         When further evidence is not 0, 1 or null.
     """
-    table = training.hstack(evidence.table.rename({"expected": "share"})).with_row_index("row")
-    own = table.filter(pl.col("disagrees").is_not_null())
-    share = own["share"].clip(LEAST, MOST).to_numpy()
+    columns = [c for c in ("item_id", "domain", *FACTORS.values()) if c in training.columns]
+    extra = [c for c in also if c not in columns]
+    wanted = require(training, extra, "training").select(*columns, *extra)
+    table = wanted.hstack(evidence.table.rename(lambda name: f"reference {name}"))
+    table = table.with_row_index("place")
+    own = table.filter(pl.col("reference disagrees").is_not_null())
+    share = own["reference expected"].clip(LEAST, MOST).to_numpy()
     variance = share * (1 - share)
     usual = float(variance.mean()) if len(own) else 1.0
     rows = [np.arange(len(own))]
-    y = [own["disagrees"].to_numpy() - own["share"].to_numpy()]
+    y = [(own["reference disagrees"] - own["reference expected"]).to_numpy()]
     weight = [usual / variance]
     for column in also:
         checked = _checked(table, column)
@@ -128,13 +132,13 @@ def scope_of(
         weight.append(np.full(len(part), usual / (p * (1 - p))))
     place = np.concatenate(rows)
     factors, names = _factors(own, regressed)
-    cell = np.concatenate([own["cell"].to_numpy(), np.full(len(place) - len(own), -1)])
+    cell = np.concatenate([own["reference cell"].to_numpy(), np.full(len(place) - len(own), -1)])
     doubt = np.zeros(int(evidence.cells["cell"].max()) + 1)  # type: ignore[arg-type]
     doubt[evidence.cells["cell"].to_numpy()] = evidence.cells["variance"].to_numpy()
     item = (own["item_id"].rank("dense") - 1).cast(pl.Int64).to_numpy()
     return Scope(
         labels=len(own),
-        row=own["row"].cast(pl.Int64).to_numpy()[place],
+        row=own["place"].cast(pl.Int64).to_numpy()[place],
         y=np.concatenate(y),
         weight=np.concatenate(weight),
         cell=cell,
@@ -147,8 +151,6 @@ def scope_of(
 
 def _checked(table: pl.DataFrame, column: str) -> float:
     """Return the share of checked labels that failed, over all domains."""
-    if column not in table.columns:
-        raise FrameError(f"training: column {column!r} of further evidence is missing")
     known = table[column].drop_nulls().cast(pl.Float64)
     if not known.is_in([0.0, 1.0]).all():
         raise FrameError(f"training: column {column!r} must hold 1 (failed), 0 (held) or null")

@@ -93,8 +93,8 @@ def crossed_effects(
     if known is not None:
         prior[places["known"]] = 1 / np.maximum(known[1], 1e-12)
     estimated = {f: s for f, s in places.items() if f != "known"}
-    noise = float(square - moment[0] ** 2 / gram[0, 0]) / len(y)
-    spread = dict.fromkeys(estimated, 0.1 * noise)
+    noise = max(float(square - moment[0] ** 2 / gram[0, 0]) / len(y), SMALLEST)
+    spread = dict.fromkeys(estimated, max(0.1 * noise, SMALLEST))
     for _ in range(ITERATIONS):
         mean, covariance = _posterior(gram, moment, prior, places, noise, spread)
         misfit = float(square - 2 * mean @ moment + mean @ gram @ mean)

@@ -122,3 +122,9 @@ def test_effects_move_and_stretch_with_what_they_explain(
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="three finite rows"):
         crossed_effects(np.array([1.0, 2.0]), {"a": np.array([0, 1])})
+
+
+def test_where_nothing_differs_there_is_no_effect() -> None:
+    found = crossed_effects(np.full(40, 0.2), {"a": np.arange(40) % 4})
+    assert found.mu == pytest.approx(0.2)
+    np.testing.assert_allclose(found.mean[1:], 0, atol=1e-6)
