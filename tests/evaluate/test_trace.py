@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from scipy.stats import binom, binomtest, false_discovery_control
+from scipy.stats import binom, binomtest, false_discovery_control, norm
 from threadpoolctl import threadpool_limits
 
 from scalekit.evaluate.confirmation import Confirmation, confirm
 from scalekit.evaluate.evidence import label_evidence
+from scalekit.evaluate.levels import Rule, labels_needed
+from scalekit.evaluate.random_effects import crossed_effects
 from scalekit.evaluate.remediation import excess_change, loss_recovered, moved_by, remediation_cost
 from scalekit.evaluate.tracing import Trace, trace
 from scalekit.evaluate.where import regressed_domains
@@ -385,3 +387,27 @@ def test_too_few_labels_end_in_an_abstention() -> None:
 def test_bad_tables_are_refused_by_name(new: Any, options: dict[str, Any], said: str) -> None:
     with pytest.raises(FrameError, match=said):
         trace(new, **{"accepted": texts(50, 2), **options})
+
+
+@pytest.mark.parametrize(("excess", "sure"), [(0.1, 0.95), (0.2, 0.95), (0.12, 0.8)])
+def test_the_labels_said_to_be_needed_tell_in_four_of_five_cases(
+    excess: float, sure: float
+) -> None:
+    rng = np.random.default_rng(0)
+    level = rng.integers(0, 20, 3000)
+    y = rng.normal(0, 0.02, 20)[level] + rng.normal(0, 0.3, 3000)
+    effects, rule = crossed_effects(y, {"annotator": level}), Rule(0.05, sure)
+    needed = labels_needed(excess, effects, "annotator", rule)
+    assert needed is not None
+    between = max(effects.spread["annotator"] ** 2, excess**2 / 20)
+
+    def told(n: int) -> float:
+        """The share of 20,000 levels with this excess that are flagged on n labels."""
+        mean = excess + rng.normal(0, effects.noise / np.sqrt(n), 20_000)
+        kept = between / (between + effects.noise**2 / n)
+        deviation = np.sqrt(kept) * effects.noise / np.sqrt(n)
+        return float((norm.sf((rule.delta - kept * mean) / deviation) >= sure).mean())
+
+    assert 0.79 <= told(needed) <= 0.92
+    assert told(needed // 2) < 0.75
+    assert labels_needed(0.05, effects, "annotator", rule) is None
