@@ -24,6 +24,7 @@ __all__ = ["LearningCurve", "learning_curve"]
 SHARES = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0)
 EXPONENTS = np.linspace(0.1, 1.0, 37)
 FARTHEST = 2.0  # times the items there are: beyond it the curve is not to be relied on
+MISFIT = 0.015
 RESAMPLES = 400
 Floats = NDArray[np.float64]
 
@@ -35,13 +36,14 @@ class LearningCurve(View):
     ``points``: ``items, score, from, to, kind``, measured and (``kind`` "expected") extrapolated,
     as the fitted curve has it; ``gains``: ``category, items, now, expected, gain, from, to``, the
     whole first (category null). Intervals are 95 %. ``beyond`` says that more than twice the items
-    there are were asked for.
+    there are were asked for, ``misfit`` how far a measured score lies off the curve at most.
     """
 
     points: pl.DataFrame
     gains: pl.DataFrame
     more: int
     beyond: bool
+    misfit: float
 
     @property
     def table(self) -> pl.DataFrame:
@@ -94,6 +96,11 @@ class LearningCurve(View):
             said += " That is more than twice what there is: do not rely on it."
         elif low <= 0:
             said += " It may be nothing."
+        if self.misfit > MISFIT:
+            said += (
+                f" The measured scores lie up to {100 * self.misfit:.1f} points off any such curve:"
+                " do not extrapolate."
+            )
         cells = self.gains.with_columns(pl.col("category").fill_null("all"))
         return block("Learning curve", note(said), table(cells), table(self.points))
 
@@ -114,9 +121,9 @@ def learning_curve(
 
     In each repeat the items are put in one random order and the proxy is trained on the first
     eighth, and so on up to all. The error is fitted by an inverse power law a + b n^-c with a and b
-    not negative and c from 0.1 to 1 (Cortes et al. 1994, NIPS 6), by least squares weighted by the
-    repeats of each size. Intervals are the percentiles of the curve refitted to resampled repeats
-    and dev items together, so that they hold dev's sampling error too.
+    not negative and c from 0.1 to 1 (Cortes et al. 1994, NIPS 6), by least squares weighted by
+    size. Intervals are the percentiles of the curve refitted to resampled repeats and dev items
+    together, so that they hold dev's sampling error too.
 
     Parameters
     ----------
@@ -164,15 +171,17 @@ def learning_curve(
     rows = []
     for place, n in enumerate(wanted.tolist()):
         low, high = np.quantile(fitted[1:, place], [0.025, 0.975])
-        seen = place < len(sizes)
-        score = answers[:, place].mean() if seen else fitted[0, place]
+        there = place < len(sizes)
+        score = answers[:, place].mean() if there else fitted[0, place]
         ends = {"from": min(float(low), float(score)), "to": max(float(high), float(score))}
-        kind = "measured" if seen else "expected"
+        kind = "measured" if there else "expected"
         rows.append({"items": int(n), "score": float(score), **ends, "kind": kind})
     beyond = len(pool) + more > FARTHEST * len(pool)
     schema = {"category": pl.String}
+    seen = slice(len(sizes) // 2, len(sizes))  # those that the fit goes by
+    misfit = float(np.abs(answers.mean((0, 2))[seen] - fitted[0, seen]).max())
     return LearningCurve(
-        pl.DataFrame(rows), pl.DataFrame(gains, schema_overrides=schema), more, beyond
+        pl.DataFrame(rows), pl.DataFrame(gains, schema_overrides=schema), more, beyond, misfit
     )
 
 
@@ -227,20 +236,24 @@ def _resampled(
 def _fitted(scores: Floats, sizes: NDArray[np.int64], wanted: NDArray[np.int64]) -> Floats:
     """Return the least-squares curve of each row of *scores*, at *wanted* sizes.
 
-    For a given exponent the curve is linear in a and b, so the exponents are gone through.
+    Weighted by size: the largest are nearest to what is asked. For a given exponent the curve is
+    linear in a and b, so the exponents are gone through.
     """
     error = 1 - scores
+    weight = sizes / sizes.sum()
     best = np.full(len(error), np.inf)
     out = np.zeros((len(error), len(wanted)))
+    usual = error @ weight
     for c in EXPONENTS:
         x, ahead = sizes**-c, wanted**-c
-        middle = x.mean()
-        b = np.maximum((error @ (x - middle)) / ((x - middle) ** 2).sum(), 0)
-        a = error.mean(1) - b * middle
-        # With an asymptote under 0 the curve goes through 0 instead.
-        b = np.where(a < 0, np.maximum(error @ x / (x**2).sum(), 0), b)
+        middle = x @ weight
+        spread = x - middle
+        b = np.maximum((error @ (weight * spread)) / (weight * spread**2).sum(), 0)
+        a = usual - b * middle
+        # With an asymptote under 0 the curve goes to 0 instead.
+        b = np.where(a < 0, error @ (weight * x) / (weight * x**2).sum(), b)
         a = np.maximum(a, 0)
-        rest = ((error - a[:, None] - b[:, None] * x) ** 2).sum(1)
+        rest = ((error - a[:, None] - b[:, None] * x) ** 2) @ weight
         better = rest < best
         out[better] = 1 - a[better, None] - b[better, None] * ahead
         best = np.minimum(best, rest)

@@ -44,7 +44,7 @@ class World:
         rng = self.rng
         subject, truth = rng.choice(SUBJECTS, n, p=weights), rng.integers(0, 2, n)
         about = rng.multinomial(16, self.about[subject])
-        telling = rng.multinomial(18, self.telling[subject, truth])
+        telling = rng.multinomial(24, self.telling[subject, truth])
         texts = []
         for row in np.hstack([about, telling]):
             texts.append(

@@ -46,10 +46,10 @@ def test_the_fit_is_no_worse_than_a_general_optimiser() -> None:
         error = 0.15 + 1.5 * SIZES**-0.4 + rng.normal(0, 0.01, len(SIZES))
         (a, b, c), _ = curve_fit(
             lambda n, a, b, c: a + b * n**-c, SIZES, error, (0.1, 1, 0.5),
-            bounds=([0, 0, 0.1], [1, 50, 1]),
+            bounds=([0, 0, 0.1], [1, 50, 1]), sigma=SIZES**-0.5,
         )  # fmt: skip
-        best = ((error - a - b * SIZES**-c) ** 2).sum()
-        mine = ((1 - error - _fitted(1 - error[None], SIZES, SIZES)[0]) ** 2).sum()
+        best = (SIZES * (error - a - b * SIZES**-c) ** 2).sum()
+        mine = (SIZES * (1 - error - _fitted(1 - error[None], SIZES, SIZES)[0]) ** 2).sum()
         assert mine <= best * 1.05 + 1e-9
 
 
@@ -108,6 +108,27 @@ def test_nothing_to_learn_buys_nothing() -> None:
     assert not found.beyond
     assert found.gain < 0.02
     assert "It may be nothing" in found.to_html()
+
+
+def test_scores_that_follow_no_such_curve_are_not_extrapolated() -> None:
+    class Falling:
+        """A proxy that knows half of dev from 140 items on, and all of it before."""
+
+        classes_ = np.array(["no", "yes"])
+
+        def fit(self, inputs: Any, labels: Any) -> None:
+            self.few = len(labels) < 140
+
+        def predict_proba(self, inputs: Any) -> Any:
+            no = (inputs[:, 0] < 0) | ((inputs[:, 1] < 0) & (not self.few))
+            return np.column_stack([no, ~no]).astype(float)
+
+    train, of_train = drawn("t", 200, 6)
+    x = of_train.drop("item_id").to_numpy()
+    told = train.with_columns(category=pl.Series(np.where(x[:, 0] < 0, "no", "yes")))
+    found = learning_curve(told, told, features=of_train, make_proxy=Falling, repeats=3)
+    assert found.misfit > 0.05
+    assert "do not extrapolate" in found.to_html()
 
 
 def test_faulty_input_is_named() -> None:
