@@ -1,6 +1,7 @@
 """Decide: who may decide what; decisions signed in one ledger; waivers that end; reviews."""
 
-from scalekit.decide.ledger import Ledger, Refusal, fold, refusal
+from scalekit.decide.folding import fold, refusal
+from scalekit.decide.ledger import Ledger, Refusal
 from scalekit.decide.outcome import Entry, Outcome
 from scalekit.decide.policy import (
     KINDS,

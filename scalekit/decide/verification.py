@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from scalekit.decide.ledger import Ledger, fold
+from scalekit.decide.folding import fold
+from scalekit.decide.ledger import Ledger
 from scalekit.display import View, block, counted, note, table
 from scalekit.journal import read, verify
 from scalekit.signing import SignatureError

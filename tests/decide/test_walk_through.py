@@ -194,6 +194,17 @@ def test_nothing_is_decided_before_a_policy_is_signed_by_a_director() -> None:
     assert "changed after signing" in refusal(fold([]), "policy", data, hours(1))
 
 
+def test_nobody_can_date_a_signature_back() -> None:
+    room = Room()
+    made, _ = room.propose("tim", 1, kind="extend_budget", subject="seal", expires=hours(48))
+    room.propose("tim", 60)
+    # Written after what was written at 60, so it is no earlier, whatever it says.
+    assert room.vote("pia", made, 2) == ""
+    assert room.status(made, 61) == "expired"
+    assert room.ledger.entries[made.id].votes == ()
+    assert "nothing counts after that" in room.ledger.refusals[-1].reason
+
+
 def test_another_policy_leaves_what_waits_to_be_asked_for_again() -> None:
     room = Room()
     waits, _ = room.propose("tim", 1, kind="change_threshold")
