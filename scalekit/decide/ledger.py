@@ -11,6 +11,7 @@ from scalekit.decide.outcome import Entry
 from scalekit.decide.policy import Policy
 from scalekit.decide.records import Decision, DecisionRefusedError, Review, moment, to_minute
 from scalekit.decide.routing import Route, route
+from scalekit.signing import digest
 
 __all__ = ["Enacted", "Ledger", "Refusal"]
 
@@ -71,11 +72,12 @@ class Ledger:
         return self.entries[name]
 
     def on(self, kind: str, subject: Any) -> list[Entry]:
-        """Return the decisions of one kind on one subject, oldest first."""
+        """Return the decisions of one kind on one subject, by its digest; oldest first."""
+        wanted = digest(subject)
         return [
             e
             for e in self.entries.values()
-            if e.decision.kind == kind and e.decision.subject == subject
+            if e.decision.kind == kind and digest(e.decision.subject) == wanted
         ]
 
     def repeats(self, topic: str, at: str) -> int:

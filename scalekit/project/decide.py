@@ -143,7 +143,8 @@ class Decide(DecisionRights):
             "decisions": page.decisions, "dispositions": said,
         }  # fmt: skip
         before = self.files.ledger().reviews
-        same = [n for n, held in before.items() if held[0].ends == page.ends]
+        meeting = (page.tier, page.ends)
+        same = [n for n, held in before.items() if (held[0].tier, held[0].ends) == meeting]
         record = record_of(
             "review",
             {**fields, "id": same[0] if same else new_id(), "by": name, "remarks": remarks},

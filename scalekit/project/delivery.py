@@ -8,6 +8,7 @@ import polars as pl
 
 from scalekit.frames import require, to_polars, write_parquet
 from scalekit.label import LabelError, NoiseEstimate, dawid_skene, most_probable
+from scalekit.project.gatebook import standing
 from scalekit.project.stage import require_gates
 from scalekit.signing import SIGNER, Signer, digest_file
 
@@ -26,6 +27,7 @@ def deliver(project: Project, *, gold: Any, rubrics: Any) -> Manifest:
     label, folder = project.label, project.folder
     label.require_before()
     require_gates(project, [label.name], "Nothing can be delivered")
+    waivers = [s.waiver for s in standing(folder, project.stages).values() if s.waiver]
     write_parquet(label.counted(), folder / "label/labels.parquet")
     write_parquet(told_consensus(project), folder / "label/consensus.parquet")
     return Manifest.write(
@@ -37,6 +39,7 @@ def deliver(project: Project, *, gold: Any, rubrics: Any) -> Manifest:
             "project": folder.name,
             "spec": digest_file(folder / "spec.yaml"),
             "inputs": label.inputs(),
+            **({"waivers": [f"{w.stage}: {w.decision}" for w in waivers]} if waivers else {}),
         },
     )
 

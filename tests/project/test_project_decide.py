@@ -89,6 +89,25 @@ def test_a_waiver_lets_the_next_stage_start_and_shows_everywhere_as_waived(team:
     assert "decisions.jsonl" in journals
 
 
+def test_a_manifest_delivered_behind_a_waived_gate_names_the_waiver(labelled: Any) -> None:
+    team = Team(labelled)
+    wrong = {"T-1001": "returns", "T-1002": "returns", "T-1003": "returns", "T-1004": "returns"}
+    for name in ("ana", "ben", "chloe"):
+        rows = [{"item_id": i, "annotator": name, "value": v} for i, v in wrong.items()]
+        labelled.label.import_table(rows, round=3)
+    ties = [{"item_id": f"T-10{n}", "annotator": "ana", "value": "returns"} for n in range(10, 99)]
+    known = set(labelled.audit.item_ids())
+    labelled.label.import_table([r for r in ties if r["item_id"] in known], round=4)
+    assert not labelled.label.gate().passed
+    with pytest.raises(GateClosedError, match="Nothing can be delivered"):
+        labelled.label.deliver()
+    asked = team.ana.propose("waive_gate", "label", reason=WHY)
+    team.ben.approve(asked.id)
+    made = labelled.label.deliver()
+    assert made.about["waivers"] == [f"label: {asked.id}"]
+    assert labelled.label.manifest().about["waivers"] == [f"label: {asked.id}"]
+
+
 def test_a_waiver_ends_by_itself(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     waived(team, days=3)
     later(monkeypatch, days=2, hours=23)
