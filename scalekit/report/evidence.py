@@ -6,6 +6,7 @@ some is listed as not evidenced, with what is there and what is missing.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ __all__ = ["EvidenceTable", "StatementError", "evidence_table"]
 EVIDENCED, NOT, OUTSIDE = "evidenced", "not evidenced", "out of scope"
 DISCLAIMER = (
     "Evidence towards the rules named, drawn from the project's records. It is no legal opinion "
-    "and no statement that a rule is met: that is for people to judge, who must add what the last "
-    "column names."
+    "and no statement that a rule is met: that is for people to judge, who must add what the "
+    "column “a person adds” names."
 )
 STATEMENTS = "statements.toml"
 
@@ -51,6 +52,13 @@ class EvidenceTable(View):
         """The rows that lack a record: ``requirement, asks, missing``."""
         rows = self.table.filter(pl.col("status") == NOT)
         return rows.select("requirement", "asks", "missing")
+
+    def linked_from(self, folder: Path, root: Path) -> EvidenceTable:
+        """Return the same with links that open from a page in *folder*; *root* is the project's."""
+        up = Path(os.path.relpath(root.absolute(), folder.absolute())).as_posix()
+        links = self.table["links"].to_list()
+        led = [[f"{up}/{link}" for link in row] for row in links]
+        return EvidenceTable(self.table.with_columns(pl.Series("links", led, pl.List(pl.String))))
 
     def to_html(self) -> str:
         """Show the rules with their versions, the rows with links, and what is not evidenced."""

@@ -152,10 +152,7 @@ def table_forms(found: EvidenceTable, name: str) -> dict[str, str]:
 
     They lie one folder down, so that links lead up first.
     """
-    raised = found.table.with_columns(
-        pl.col("links").list.eval(pl.concat_str(pl.lit("../"), pl.element()))
-    )
-    up = EvidenceTable(raised)
+    up = found.linked_from(Path(TABLE).parent, Path())
     closing = "Drawn from the records in this package."
     section = Section("Evidence", [up.to_html()])
     return {

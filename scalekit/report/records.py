@@ -127,13 +127,13 @@ def _sources(records: Records) -> Found | None:
 def _annotators(records: Records) -> Found | None:
     paths = records.files("label/events/*/*.jsonl")
     people = {p.split("/")[2] for p in paths}
-    return Found(paths[0], f"{counted(len(people), 'annotator')} by pseudonym") if paths else None
+    return Found(paths[0], counted(len(people), "annotator")) if paths else None
 
 
 def _check(stage: str, name: str) -> Callable[[Records], Found | None]:
     def find(records: Records) -> Found | None:
         check = records.check(stage, name)
-        return Found("gates.jsonl", f"{name}: {check['measured']}") if check else None
+        return Found("gates.jsonl", check["measured"]) if check else None
 
     return find
 
@@ -148,16 +148,15 @@ def _cleaning(records: Records) -> Found | None:
     if "rule" not in marks.columns or not records.events("audit/audits.jsonl", "audit"):
         return None
     out = marks.filter(pl.col("rule") != MASKING)
-    said = f"{counted(len(out), 'row')} left out by {counted(out['rule'].n_unique(), 'rule')}"
-    return Found("audit/marks.parquet", f"{said}, each with its reason")
+    rules = counted(out["rule"].n_unique(), "rule")
+    return Found("audit/marks.parquet", f"{counted(len(out), 'row')} by {rules}, with reasons")
 
 
 def _coverage(records: Records) -> Found | None:
     shares = records.table("audit/balance.parquet")
     if shares.is_empty():
         return None
-    said = f"{len(shares)} categories against their target shares, with intervals"
-    return Found("audit/balance.parquet", said)
+    return Found("audit/balance.parquet", f"{len(shares)} categories, with intervals")
 
 
 def _personal(records: Records) -> Found | None:
@@ -201,7 +200,7 @@ def _measured(records: Records) -> Found | None:
     for path in records.files(f"{RESULTS}/*-sets.parquet"):
         sets = records.table(path)
         if len(sets):
-            return Found(path, f"scores of {', '.join(sets['set'])} with 95 % intervals")
+            return Found(path, f"on {', '.join(sets['set'])}")
     return None
 
 
@@ -221,7 +220,7 @@ def _slices(records: Records) -> Found | None:
     for path in records.files(f"{RESULTS}/*-categories.parquet"):
         cells = records.table(path)
         if {"from", "to"} <= set(cells.columns) and len(cells):
-            return Found(path, f"{len(cells)} scores by set and category with intervals")
+            return Found(path, f"{len(cells)} scores")
     return None
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from scalekit.display import View, block, note, table
+from scalekit.display import View, block, counted, note, table
 from scalekit.journal import read
 
 __all__ = ["Line", "Return", "avoided_runs", "remediation_line", "return_on_cost", "reuse_line"]
@@ -139,9 +139,9 @@ def avoided_runs(
         return None
     n = len(held)
     said = (
-        f"{n} times a gate was closed on data that was then mended; it assumes that each would "
-        f"have cost one run of {run_cost:,.2f}, and that {share_failing:.0%} of them would have "
-        "been thrown away; the interval is from none to all"
+        f"{counted(n, 'time')} a gate was closed on data that was then mended; it assumes that "
+        f"each would have cost one run of {run_cost:,.2f}, and that {share_failing:.0%} of them "
+        "would have been thrown away; the interval is from none to all"
     )
     records = tuple(f"{journal.name}#{mark[:16]}" for mark in held)
     return Line("training runs not wasted", "gain", n * run_cost * share_failing, 0.0,
@@ -185,8 +185,8 @@ class Return(View):
     @property
     def range(self) -> tuple[float, float]:
         """The net when every line that counts is at its lower, and at its upper, end."""
-        counted = self.table.filter("counts")
-        return float(counted["from"].sum()), float(counted["to"].sum())
+        kept = self.table.filter("counts")
+        return float(kept["from"].sum()), float(kept["to"].sum())
 
     def to_html(self) -> str:
         """Show the net with its range, the lines, and their assumptions."""

@@ -24,6 +24,7 @@ __all__ = ["Candidates", "candidates"]
 
 CONTENTS = ("ordinary", "harmful")
 SHOWN = 3
+EXAMPLES = 3  # that count, lest what the data are about drown what is asked of them
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Candidates(View):
         """Show the candidates, and the difference that each would make."""
         if self.table.is_empty():
             return block("Candidates", note("No asset is left by the filters."))
+        empty = [c for c in ("derived from",) if not any(self.table[c])]
         parts = [
-            table(self.table),
+            table(self.table.drop(empty)),
             note(
                 "The score orders candidates, it is no probability that one fits. Nothing is taken "
                 "over before you adopt(id) or adapt(id, …); if none fits, none_fits(reason) keeps "
@@ -74,7 +76,7 @@ def candidates(
     Parameters
     ----------
     wanted
-        A spec (its sentence, criteria and examples count), or words.
+        A spec (its sentence, setting, criteria and first three examples count), or words.
     domain, unit, slots, language, metric
         What is known of the structure: a domain path such as ``("reasoning", "math")``; "single",
         "pairwise" or "multi-turn"; names of the prompt's slots; a language tag; a metric. Each that
@@ -146,14 +148,14 @@ def _rows(rows: list[dict[str, Any]]) -> pl.DataFrame:
 def _said_by(spec: Spec) -> str:
     parts = [spec.behaviour, spec.setting]
     parts += [f"{c.name} {c.text}" for c in spec.rubric]
-    parts += [e.text for e in spec.examples]
+    parts += [e.text for e in spec.examples[:EXAMPLES]]
     return "\n".join(parts)
 
 
 def _said_by_asset(asset: Asset) -> str:
     parts = [asset.title, asset.target, *asset.evaluation.criteria]
     parts += [f"{c.name} {c.text}" for c in asset.rubric]
-    parts += [e.text for e in asset.examples]
+    parts += [e.text for e in asset.examples[:EXAMPLES]]
     return "\n".join(parts)
 
 

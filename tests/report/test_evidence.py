@@ -173,6 +173,16 @@ def test_the_sample_projects_links_open_and_nothing_is_called_compliant(labelled
     assert "NIST AI 100-1" in shown
 
 
+def test_links_open_from_wherever_the_page_lies(tmp_path: Path) -> None:
+    root = project(tmp_path / "p")
+    away = tmp_path / "reports" / "may"
+    away.mkdir(parents=True)
+    found = evidence_table(root).linked_from(away, root)
+    assert all((away / link).resolve().is_file() for link in links(found))
+    near = evidence_table(root).linked_from(root, root)
+    assert all((root / link).is_file() for link in links(near))
+
+
 def test_what_people_state_stands_with_their_name_and_is_no_record(tmp_path: Path) -> None:
     said = (
         '[[statement]]\nrequirement = "AI Act 10(2)(a)"\ntext = "Most calls are of this kind"\n'

@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scalekit.specify import AssetError, Library, Spec, adopt, candidates, diff, library
+from scalekit.specify import (
+    AssetError,
+    Library,
+    Spec,
+    adopt,
+    candidates,
+    diff,
+    library,
+    read_spec,
+)
 
 SHELF = library(Path("nowhere"))
 SQL = "Turn questions of analysts into SELECT statements over tables, with the right joins."
@@ -120,6 +129,12 @@ def test_a_spec_gets_a_difference_for_each_candidate_and_stays_as_it_is() -> Non
         assert changes.equals(diff(mine, adopt(SHELF.find(name), mine)))
     joins = found.diffs["code.sql.query"].filter(field="rubric[joins].text")
     assert joins["before"].to_list() == ["my own"]
+
+
+def test_three_examples_count_so_that_the_data_do_not_drown_the_task(samples: Path) -> None:
+    triage = read_spec(samples / "spec.yaml")
+    few = triage.model_copy(update={"examples": triage.examples[:3]})
+    assert candidates(triage, SHELF).table.equals(candidates(few, SHELF).table)
 
 
 def test_only_the_newest_version_is_a_candidate() -> None:
