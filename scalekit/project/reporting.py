@@ -12,7 +12,7 @@ from scalekit.display import note, table
 from scalekit.frames import FrameError, write_atomically
 from scalekit.gates import GateClosedError
 from scalekit.journal import signed_head
-from scalekit.report import Report, Section, page, picture
+from scalekit.report import Report, Section, evidence_table, page, picture
 from scalekit.signing import SIGNER, Signer
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def write_report(project: Project, path: Path) -> Report:
         _section("Label", project, _label),
         _section("Train", project, _train),
         _section("Evaluate", project, _evaluate),
+        _section("Evidence", project, lambda p: _evidence(p, path.parent)),
     ]
     heads = _heads(project)
     sections.append(Section("Journals", [_journals(heads)]))
@@ -118,6 +119,11 @@ def _evaluate(project: Project) -> list[str]:
     measured = project.evaluate.measured()
     found = project.evaluate.diagnose()
     return [sets, measured.to_html(), picture(measured.plot()), found.to_html()]
+
+
+def _evidence(project: Project, folder: Path) -> list[str]:
+    root = project.folder.root
+    return [evidence_table(root).linked_from(folder, root).to_html()]
 
 
 def _heads(project: Project) -> list[dict[str, Any]]:

@@ -13,7 +13,9 @@ import pytest
 
 import scalekit as sk
 
-SECTIONS = ["Gates", "Specify", "Collect", "Audit", "Label", "Train", "Evaluate", "Journals"]
+SECTIONS = [
+    "Gates", "Specify", "Collect", "Audit", "Label", "Train", "Evaluate", "Evidence", "Journals",
+]  # fmt: skip
 
 
 class Targets(HTMLParser):
@@ -44,7 +46,9 @@ def test_it_holds_every_stage_and_asks_the_network_for_nothing(sealed: Any) -> N
     assert list(report.sections) == SECTIONS
     assert re.findall(r"<h2>(.*?)</h2>", html) == SECTIONS
     seen = targets(html)
-    assert all(t.startswith(("#", "data:")) for t in seen.found)
+    outward = [t for t in seen.found if not t.startswith(("#", "data:"))]
+    assert outward, "the evidence is linked"
+    assert all((report.path.parent / t).is_file() for t in outward), "to files of the project"
     assert seen.scripts == 0
     assert not re.search(r"url\(\s*['\"]?(?!data:)|@import", html)
     assert "Krippendorff" in html
@@ -105,4 +109,7 @@ def test_a_foreign_file_of_json_lines_in_the_folder_stops_no_report(labelled: An
 def test_it_goes_where_it_is_asked_to(labelled: Any, tmp_path: Path) -> None:
     report = labelled.report(tmp_path / "out/page.html")
     assert report.path == tmp_path / "out/page.html"
+    links = [t for t in targets(report.path.read_text()).found if not t.startswith(("#", "data:"))]
+    assert links
+    assert all((report.path.parent / t).resolve().is_file() for t in links)
     assert (tmp_path / "out/page.json").is_file()
