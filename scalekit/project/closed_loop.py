@@ -7,9 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from scalekit.evaluate import Trace, Where, trace
+from scalekit.evaluate import Measured, Trace, Where, trace
 from scalekit.frames import FrameError
+from scalekit.label import every_label, read_events
+from scalekit.project.annotators import EVENTS
 from scalekit.project.forecasting import Forecasting
+from scalekit.project.releases import RELEASES
+from scalekit.report import Cycle, Outcomes, four_outcomes, task_cost, time_by_part
 
 __all__ = ["ClosedLoop"]
 
@@ -57,6 +61,62 @@ class ClosedLoop(Forecasting):
             training, accepted=accepted, regressed=regressed, also=also, influence=influence,
             **options,
         )  # fmt: skip
+
+    def outcomes(
+        self, before: Measured, after: Measured, *, rates: float | None = None, currency: str = ""
+    ) -> Outcomes:
+        """Say what came of the turn of the loop since the last release: the four outcomes.
+
+        Parameters
+        ----------
+        before, after
+            The model of the release and the one now, measured on the dev items as they stand.
+        rates
+            Money for an hour of labelling; without it cost is not measured.
+
+        Raises
+        ------
+        FrameError
+            When there is no release, nothing was labelled since, or the dev items differ.
+        """
+        released = self._folder.events(RELEASES, "accepted")
+        new = self.since(self._accepted_or_refuse())
+        alpha = tuple(map(float, released[-1].data["alpha"])) or None
+        cycles = [
+            self._cycle("release", before, self._before(new), alpha, rates, currency),
+            self._cycle("now", after, new["item_id"], self._alpha(), rates, currency),
+        ]
+        return four_outcomes(*cycles)
+
+    def _before(self, new: pl.DataFrame) -> pl.Series:
+        """Return the items that were labelled before."""
+        every = self._project.label.consensus().drop_nulls("value")["item_id"]
+        return every.filter(~every.is_in(new["item_id"].to_list()))
+
+    def _cycle(
+        self, name: str, measured: Measured, items: pl.Series, alpha: Any, rates: float | None,
+        currency: str,
+    ) -> Cycle:  # fmt: skip
+        label = self._project.label
+        mine = items.to_list()
+        votes = label.consensus().drop_nulls("value").filter(pl.col("item_id").is_in(mine))
+        gold = votes.join(label.gold, on="item_id", suffix="_gold")
+        wrong = int((gold["value"] != gold["value_gold"]).sum())
+        spent = None
+        if rates is not None:
+            times = every_label(read_events(self._folder / EVENTS))
+            by_time = time_by_part(
+                times.filter(pl.col("item_id").is_in(mine)), rates,
+                gold=label.gold["item_id"].to_list(), source=EVENTS, tiers=label.tiers,
+            )  # fmt: skip
+            spent = task_cost(by_time, len(votes), currency=currency)
+        return Cycle(
+            name,
+            results=measured.results.filter(pl.col("set") == "dev"),
+            gold=(wrong, len(gold)) if len(gold) else None,
+            cost=spent,
+            agreement=alpha,
+        )
 
     def _judgements(
         self, accepted: pl.DataFrame | None, cohorts: Mapping[str, Sequence[str]]

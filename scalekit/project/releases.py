@@ -38,6 +38,7 @@ class Releases(Measuring):
         write_parquet(dev, self._folder / f"{FOLDER}/{number}-dev.parquet")
         model = self._newest_run()[-1:] or [""]
         said = {"release": number, "items": len(items), "model": model[0], "why": why}
+        said["alpha"] = [f"{x:.6f}" for x in self._alpha() or ()]
         self._folder.append(RELEASES, "accepted", {**said, "actor": who()})
         return self.releases()
 
@@ -57,6 +58,13 @@ class Releases(Measuring):
         return items.join(self.open_items(), on="item_id").select(
             "item_id", "value", pl.col("domain").fill_null(pl.col("value")), "text"
         )
+
+    def _alpha(self) -> tuple[float, float, float] | None:
+        """Return alpha as it stands with its 95 % interval, where it is defined."""
+        found = self._project.label.agreement()
+        if found.alpha.value is None or found.interval is None:
+            return None
+        return found.alpha.value, *found.interval
 
     def _accepted_or_refuse(self) -> pl.DataFrame:
         found = self.accepted()
