@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from lab import Desk
 
-STAGES = ("Gates", "Specify", "Collect", "Audit", "Label", "Train", "Evaluate", "Journals")
+STAGES = (
+    "Gates", "Specify", "Collect", "Audit", "Label", "Train", "Evaluate", "Evidence", "Journals",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
