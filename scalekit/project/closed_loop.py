@@ -11,6 +11,7 @@ from scalekit.evaluate import Measured, Trace, Where, trace
 from scalekit.frames import FrameError
 from scalekit.label import every_label, read_events
 from scalekit.project.annotators import EVENTS
+from scalekit.project.folder import who
 from scalekit.project.forecasting import Forecasting
 from scalekit.project.releases import RELEASES
 from scalekit.report import Cycle, Outcomes, four_outcomes, task_cost, time_by_part
@@ -33,8 +34,8 @@ class ClosedLoop(Forecasting):
 
         Looks at the labels that came after the last accepted release (all labels, where there is
         none), before or after training. Where gold was given, it is evidence too. A domain is the
-        category that an item was collected under, else its label. Hand ``.queue`` to
-        ``project.label.open(annotator, item_ids=…, round=…)``.
+        category that an item was collected under, else its label. :meth:`relabel` takes
+        what it finds. Every trace is on record.
 
         Parameters
         ----------
@@ -57,10 +58,23 @@ class ClosedLoop(Forecasting):
         training = self._judgements(accepted, cohorts or {})
         influence = self._influence() if moved else None
         also = ("gold",) if training["gold"].count() else ()
-        return trace(
+        found = trace(
             training, accepted=accepted, regressed=regressed, also=also, influence=influence,
             **options,
         )  # fmt: skip
+        said = {"findings": list(found.findings), "labels": len(training), "actor": who()}
+        self._folder.append(RELEASES, "traced", said)
+        return found
+
+    def relabel(self, found: Trace) -> pl.Series:
+        """Put the queue of a trace on record and return its items, the most doubtful first.
+
+        For ``project.label.open(annotator, item_ids=…, round=…)``.
+        """
+        items = found.queue["item_id"]
+        said = {"item_ids": items.to_list(), "findings": list(found.findings), "actor": who()}
+        self._folder.append(RELEASES, "remediated", said)
+        return items
 
     def outcomes(
         self, before: Measured, after: Measured, *, rates: float | None = None, currency: str = ""
@@ -86,7 +100,10 @@ class ClosedLoop(Forecasting):
             self._cycle("release", before, self._before(new), alpha, rates, currency),
             self._cycle("now", after, new["item_id"], self._alpha(), rates, currency),
         ]
-        return four_outcomes(*cycles)
+        found = four_outcomes(*cycles)
+        verdicts = dict(found.table.select("outcome", "verdict").iter_rows())
+        self._folder.append(RELEASES, "cycle", {"release": len(released), **verdicts})
+        return found
 
     def _before(self, new: pl.DataFrame) -> pl.Series:
         """Return the items that were labelled before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -17,7 +18,7 @@ from scalekit.project.label import Label
 from scalekit.project.specify import Specify
 from scalekit.project.stage import Stage
 from scalekit.project.train import Train
-from scalekit.report import Report
+from scalekit.report import Package, Report
 
 __all__ = ["Project"]
 
@@ -73,6 +74,16 @@ class Project(View):
         from scalekit.project.reporting import write_report
 
         return write_report(self, Path(path) if path else self.folder / "report.html")
+
+    def package(self, path: str | Path | None = None, **about: Any) -> Package:
+        """Write the evidence package: a signed zip that a reader checks with the public key alone.
+
+        *about* and what is raised are those of :func:`scalekit.project.packaging.pack`: at least
+        ``responsible`` and ``licence``.
+        """
+        from scalekit.project.packaging import pack
+
+        return pack(self, path, **about)
 
     @property
     def table(self) -> pl.DataFrame:

@@ -25,6 +25,7 @@ from scalekit.journal import Event, read
 __all__ = ["KINDS", "Found", "Kind", "Records"]
 
 LOG = "evaluate/log.jsonl"
+RELEASES = "evaluate/releases.jsonl"
 RESULTS = "evaluate/measured"
 MASKING = "personal-data"  # the rule that masks and leaves nothing out
 
@@ -284,13 +285,15 @@ KINDS: Mapping[str, Kind] = {
     "resolution": Kind("what difference the sets can find", _resolution),
     "diagnosis": Kind("what the evaluation found", _diagnosis),
     "forecast": Kind("forecast, written before training", _events(
-        LOG, "forecast", noun="forecast")),
-    "trace": Kind("which batches and cohorts were traced", _events(LOG, "traced", noun="trace")),
+        "evaluate/forecasts.jsonl", "forecast", noun="forecast")),
+    "trace": Kind("which batches and cohorts were traced", _events(
+        RELEASES, "traced", noun="trace")),
     "remediation": Kind("what was labelled again, before and after", _events(
-        LOG, "remediated", noun="queue")),
+        RELEASES, "remediated", noun="queue")),
     "cycles": Kind("outcomes of a cycle against the one before", _events(
-        LOG, "cycle", noun="cycle")),
-    "panel": Kind("a panel of people who did not label", _events(LOG, "panel", noun="panel")),
+        RELEASES, "cycle", noun="cycle")),
+    "panel": Kind("a panel of people who did not label", _events(
+        "evaluate/panel/log.jsonl", "asked", noun="panel")),
     "run": Kind("record of a training run", _events("train/log.jsonl", "run", noun="run")),
     "gates": Kind("judgements of the gates", _events("gates.jsonl", "gate", noun="judgement")),
     "card": Kind("data card", _file("evidence/data_card.md", said="the data card")),

@@ -27,8 +27,7 @@ SCORES = {"n": 100, "accuracy": 0.8, "from": 0.7, "to": 0.9}
 SPEC = {"target": ("behaviour", "Name the intent."), "assumptions": ("assumptions", ["a"]),
         "setting": ("setting", "A shop."), "rubric": ("rubric", [{"name": "r"}]),
         "guideline": ("instructions", "Read it.")}  # fmt: skip
-LOG = {"split": "sealing", "forecast": "forecast", "trace": "traced", "remediation": "remediated",
-       "cycles": "cycle", "panel": "panel"}  # fmt: skip
+RELEASES = {"trace": "traced", "remediation": "remediated", "cycles": "cycle"}
 
 
 def gate(stage: str, check: str) -> tuple[str, dict[str, Any]]:
@@ -56,7 +55,10 @@ def project(root: Path, without: str = "") -> Path:
     with Journal(root / "audit/audits.jsonl") as made:
         made.append("audit", {"gaps": {"a": 3}} if "gaps" in kept else {"kept": 3})
     journal("label/log.jsonl", [("cohorts", "cohort", {}), ("adjudication", "sharpened", {})])
-    journal("evaluate/log.jsonl", [(kind, event, {}) for kind, event in LOG.items()])
+    journal("evaluate/log.jsonl", [("split", "sealing", {})])
+    journal("evaluate/forecasts.jsonl", [("forecast", "forecast", {})])
+    journal("evaluate/panel/log.jsonl", [("panel", "asked", {})])
+    journal("evaluate/releases.jsonl", [(kind, event, {}) for kind, event in RELEASES.items()])
     journal("evaluate/sealed/ab.looks.jsonl", [("looks", "look", {})])
     journal("train/log.jsonl", [("run", "run", {})])
     judged = {"intake": gate("collect", "few rows set aside"),
