@@ -208,7 +208,7 @@ def _plan(planned: int | Mapping[str, int], old: Examples) -> dict[str, int]:
                 f"domain {unknown[0]!r} is planned, and the accepted release has no item of it: "
                 f"nothing tells what it will do. It has {', '.join(map(repr, names))}"
             )
-        plan = {name: n for name, n in planned.items() if n > 0}
+        plan = {name: n for name, n in sorted(planned.items()) if n > 0}
     else:
         shares = np.floor(counts / counts.sum() * planned).astype(int)
         order = np.argsort(shares - counts / counts.sum() * planned, kind="stable")

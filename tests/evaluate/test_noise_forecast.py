@@ -139,6 +139,12 @@ def test_a_planned_number_is_spread_as_the_release_is(planned: int, sizes: list[
         assert abs(plan.get(str(d), 0) - planned * n / len(domains)) <= 1
 
 
+def test_the_order_in_which_domains_are_planned_changes_nothing() -> None:
+    one, other = (dict.fromkeys(order, 100) for order in ("ab", "ba"))
+    given = checks(90, 10)
+    assert said(given, planned=one).record() == said(given, planned=other).record()
+
+
 def test_what_it_can_not_know_is_said() -> None:
     found = said(checks(90, 10), planned={"a": 100, "b": 900})
     shown = found.to_html()
