@@ -127,7 +127,8 @@ class DeskView {
     this.where = element("span", { class: "sk-where" });
     this.saved = element("span", { class: "sk-saved" });
     this.again = this.#button("Look again", "r", () => desk.look());
-    const head = element("div", { class: "sk-head-line" }, this.where, this.again, this.saved);
+    const who = element("small", {}, `signing as ${desk.config.who}`);
+    const head = element("div", { class: "sk-head-line" }, this.where, who, this.again, this.saved);
     this.list = element("div", { class: "sk-waiting", role: "group", "aria-label": "Decisions" });
     const about = { class: "sk-decision", role: "region", "aria-label": "Decision", tabindex: "0" };
     this.detail = element("div", about);
