@@ -6,11 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scalekit.govern.batch import GovernError
     from scalekit.govern.callbacks import hugging_face_callback, lightning_callback
     from scalekit.govern.classifier import TextClassifier
     from scalekit.govern.depths import DepthError, DepthMap, depth_map
     from scalekit.govern.finished import FinishedRun
-    from scalekit.govern.governor import GovernError, Governor, govern
+    from scalekit.govern.governor import Governor, govern
     from scalekit.govern.guard import Guard
     from scalekit.govern.localisation import Localisation, localise
     from scalekit.govern.manifest import Manifest, ManifestError
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from scalekit.govern.record import Closed, RecordError, RunRecord, verify_run
     from scalekit.govern.representation import RepresentationFloor, effective_rank
     from scalekit.govern.routes import RouteError, register_route
-    from scalekit.govern.run import Examples, GovernedRun, Settings
+    from scalekit.govern.run import GovernedRun
+    from scalekit.govern.settings import Examples, Settings
     from scalekit.govern.step_report import StepReport
     from scalekit.govern.strength import EntropyBudget
     from scalekit.govern.verification import verify_folder
@@ -45,10 +47,10 @@ _WHERE = {
     "DepthMap": "depths",
     "effective_rank": "representation",
     "EntropyBudget": "strength",
-    "Examples": "run",
+    "Examples": "settings",
     "govern": "governor",
     "GovernedRun": "run",
-    "GovernError": "governor",
+    "GovernError": "batch",
     "Governor": "governor",
     "Guard": "guard",
     "Manifest": "manifest",
@@ -59,7 +61,7 @@ _WHERE = {
     "RepresentationFloor": "representation",
     "RouteError": "routes",
     "RunRecord": "record",
-    "Settings": "run",
+    "Settings": "settings",
     "StepReport": "step_report",
     "TextClassifier": "classifier",
     "Verification": "oracle",

@@ -9,12 +9,13 @@ be scaled.
 from __future__ import annotations
 
 import math
-from itertools import accumulate
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ceiling", "effective_contributors", "entropy_cap"]
+__all__ = ["allowed", "ceiling", "effective_contributors", "entropy_cap"]
 
 
 def effective_contributors(applied: Tensor) -> Tensor:
@@ -30,8 +31,8 @@ def entropy_cap(applied: Tensor, floor: float) -> Tensor:
     is a quadratic in tau, solved in closed form. On an accelerator this does not synchronise with
     the host.
     """
-    if applied.device.type == "cpu" and not torch.compiler.is_compiling():
-        return applied.new_tensor(_cap(sorted(applied.tolist()), floor))
+    if _at_hand(applied):
+        return applied.new_tensor(_cap(applied.numpy(), floor))
     a, _ = applied.sort()
     count = a.shape[0]
     active = (a > 0).sum().clamp_min(1).to(a.dtype)
@@ -53,26 +54,42 @@ def entropy_cap(applied: Tensor, floor: float) -> Tensor:
     return torch.where(r > 0, torch.minimum(torch.maximum(at, a[place]), following), a[-1])
 
 
-def _cap(a: list[float], floor: float) -> float:
-    """Return :func:`entropy_cap` of sorted norms; for the few of a batch faster than tensors."""
-    wanted = floor * sum(v > 0 for v in a)
-    totals, powers = list(accumulate(a)), list(accumulate(v * v for v in a))
-    for place in range(len(a) - 1, -1, -1):
-        tau, total, squares, above = a[place], totals[place], powers[place], len(a) - 1 - place
-        reached = (total + above * tau) ** 2
-        if tau == 0 or reached >= wanted * (1 - 1e-6) * (squares + above * tau * tau):
-            break
-    if above == 0:
+def _at_hand(values: Tensor) -> bool:
+    """Whether NumPy can have the values without a copy: sooner done for the few of a batch."""
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _cap(applied: np.ndarray[Any, Any], floor: float) -> float:
+    """Return :func:`entropy_cap` of norms in memory."""
+    a = np.sort(applied).astype(np.float64)
+    wanted = floor * np.count_nonzero(a)
+    totals, powers = a.cumsum(), (a * a).cumsum()
+    above = np.arange(len(a) - 1.0, -1.0, -1.0)
+    reached = np.square(totals + above * a)
+    holds = (a > 0) & (reached >= wanted * (1 - 1e-6) * (powers + above * a * a))
+    place = len(a) - 1 - int(holds[::-1].argmax()) if holds.any() else 0
+    tau, s, q, r = (float(v[place]) for v in (a, totals, powers, above))
+    if r == 0:
         return tau
-    quadratic, linear = above * above - wanted * above, 2 * total * above
-    constant = total * total - wanted * squares
-    if abs(quadratic) <= 1e-12 * above * above:
+    quadratic, linear, constant = r * r - wanted * r, 2 * s * r, s * s - wanted * q
+    if abs(quadratic) <= 1e-12 * r * r:
         at = -constant / linear if linear else tau
     else:
         at = (-linear - math.sqrt(max(0.0, linear**2 - 4 * quadratic * constant))) / (2 * quadratic)
-    return min(max(at, tau), a[place + 1])
+    return min(max(at, tau), float(a[place + 1]))
 
 
 def ceiling(applied: Tensor, floor: float, reference: Tensor) -> Tensor:
     """Return the limit in force: the entropy cap, but never below *reference*."""
     return torch.maximum(entropy_cap(applied, floor), reference)
+
+
+def allowed(applied: Tensor, floor: float, reference: Tensor) -> Tensor:
+    """Return the share [B] of each applied norm that :func:`ceiling` leaves, at most 1."""
+    tiny = torch.finfo(applied.dtype).tiny
+    if _at_hand(applied):
+        norms = applied.numpy()
+        limit = np.maximum(norms.dtype.type(_cap(norms, floor)), reference.numpy())
+        return torch.from_numpy(np.minimum(limit / np.maximum(norms, tiny), 1, dtype=norms.dtype))
+    limit = ceiling(applied, floor, reference)
+    return (limit / applied.clamp_min(tiny)).clamp_max(1)

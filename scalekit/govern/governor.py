@@ -5,60 +5,21 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from scalekit.govern.batch import Batch, GovernError, Harvest
 from scalekit.govern.depths import DepthMap, depth_map
 from scalekit.govern.effort import Effort
 from scalekit.govern.leaves import Leaf, draw_projections, find_leaves
 from scalekit.govern.manifest import Manifest
-from scalekit.govern.routes import APPLIED, RAW, SKETCH, Site, Terms, broadcast
+from scalekit.govern.routes import RAW, SKETCH, Site, Terms, broadcast
 from scalekit.govern.strength import EntropyBudget
 
-__all__ = ["Batch", "GovernError", "Governor", "Harvest", "govern"]
-
-
-class GovernError(RuntimeError):
-    """Training was about to do something that is not governed; the message says what."""
-
-
-@dataclass(frozen=True)
-class Harvest:
-    """What one governed batch left: the account of each example in each depth group.
-
-    ``mask``, ``raw``, ``applied`` [B, L] are masks and gradient norms; ``sketch`` [B, L, k] the
-    applied sketches; ``leaves`` [K, B, 2 + k] the same by leaf, as it left the probes.
-    """
-
-    examples: tuple[str, ...]
-    mask: Tensor
-    raw: Tensor
-    applied: Tensor
-    sketch: Tensor | None
-    leaves: Tensor
-    losses: Tensor | None
-
-
-@dataclass
-class Batch:
-    """One open batch: masks, probes, and what the routes need."""
-
-    examples: tuple[str, ...]
-    mask: Tensor
-    sites: list[Site]
-    top: Tensor | None
-    losses: Tensor | None = None
-    taps: dict[int, Tensor] = field(default_factory=dict)
-    deepest: int = -1
-
-    def observe(self, losses: Tensor) -> Tensor:
-        """Keep the examples' losses [B] for the record; return them."""
-        self.losses = losses.detach()
-        return losses
+__all__ = ["Governor", "govern"]
 
 
 class Governor:
@@ -80,6 +41,8 @@ class Governor:
         # Raw norms of masked examples are only known where their gradient is carried on.
         self._early_stop = early_stop and not self.account
         self._in_order: bool | None = None  # not known before the first forward
+        floor = budget.floor if budget is not None and budget.enforced else 0.0
+        self.terms = Terms(self.account, sketch, floor)
         self.harvests: list[Harvest] = []
         self._seen: dict[str, int] = {}
         rows = int(manifest.table["example"].max()) + 1 if manifest is not None else 0  # type: ignore[arg-type]
@@ -105,12 +68,6 @@ class Governor:
         for leaf in self.leaves:
             if leaf.kind == "broadcast":
                 self._lay_broadcast(leaf)
-
-    @property
-    def terms(self) -> Terms:
-        """What the routes do beside masking."""
-        floor = self.budget.floor if self.budget is not None and self.budget.enforced else 0.0
-        return Terms(self.account, self.k, floor)
 
     @property
     def open(self) -> Batch | None:
@@ -293,16 +250,15 @@ class Governor:
                 if self._in_order:
                     same = bool((active[:, depth] == reached[:, depth]).all())
                     reach[depth] = rows[depth] if same else _where(reached[:, depth], self.device)
-        width = 2 + self.k
+        shape, like = (examples, 2 + self.k), {"device": self.device, "dtype": self.kind}
+        limits: Sequence[Tensor | None] = [None] * len(self.leaves)
+        if self.budget is not None and self.budget.enforced:
+            limits = (self.budget.phi * self.reference).unbind()
         return [
             Site(
                 columns[leaf.depth],
-                torch.zeros(
-                    examples, width, device=self.device, dtype=self.kind, requires_grad=True
-                )
-                if self.account
-                else None,
-                self._limit(leaf.index),
+                torch.zeros(shape, **like, requires_grad=True) if self.account else None,  # type: ignore[call-overload]
+                limits[leaf.index],
                 leaf.projection.left if leaf.projection is not None else None,
                 leaf.projection.right if leaf.projection is not None else None,
                 rows[leaf.depth],
@@ -310,11 +266,6 @@ class Governor:
             )
             for leaf in self.leaves
         ]
-
-    def _limit(self, leaf: int) -> Tensor | None:
-        if self.budget is None or not self.budget.enforced:
-            return None
-        return self.budget.phi * self.reference[leaf]
 
     def leave(self) -> Harvest | None:
         """Close the batch and keep its account; see :meth:`batch`."""
@@ -350,23 +301,15 @@ class Governor:
             out = values.new_zeros(count, *values.shape[1:])
             return out.index_add_(0, self.depth_index, values).transpose(0, 1)
 
+        raw, applied = pooled(leaves[:, :, :SKETCH].square()).sqrt().unbind(2)
         sketch = pooled(leaves[:, :, SKETCH:]) if self.k else None
-        return Harvest(
-            batch.examples,
-            batch.mask,
-            pooled(leaves[:, :, RAW].square()).sqrt(),
-            pooled(leaves[:, :, APPLIED].square()).sqrt(),
-            sketch,
-            leaves,
-            batch.losses,
-        )
+        return Harvest(batch.examples, batch.mask, raw, applied, sketch, leaves, batch.losses)
 
     def fingerprint(self) -> Tensor:
         """Return the projection of the weights by depth group, [L, k]; linear in the weights."""
         out = self.reference.new_zeros(len(self.depths.groups), self.k)
-        for leaf in self.leaves:
-            out[leaf.depth] += leaf.sketch(leaf.tensors())
-        return out
+        rows = torch.stack([leaf.sketch(leaf.tensors()) for leaf in self.leaves])
+        return out.index_add_(0, self.depth_index, rows)
 
 
 def _where(flags: Tensor, device: torch.device) -> Tensor | None:

@@ -6,14 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from scalekit.govern.batch import GovernError, Harvest
 from scalekit.govern.budget import effective_contributors
-from scalekit.govern.governor import GovernError, Governor, Harvest
+from scalekit.govern.governor import Governor
 from scalekit.govern.routes import APPLIED, RAW, SKETCH
 
 __all__ = ["Guard", "Update"]
+
+Array = np.ndarray[Any, Any]
 
 # Relative size of a gradient that no example accounts for, above which a step is refused. Honest
 # steps show 1e-6 in float32; in 16-bit arithmetic the sketches themselves carry its rounding.
@@ -76,7 +80,7 @@ class Guard:
         self._updated = updated
         self._tolerance = tolerance or TOLERANCE[governor.kind]
         self._print: Tensor | None = None
-        self._pending: tuple[float, Tensor, float] | None = None
+        self._pending: tuple[float, Array, float] | None = None
         owned = {id(p) for group in optimizer.param_groups for p in group["params"]}
         self._names = {id(p): name for name, p in governor.model.named_parameters()}
         stray = owned - set(self._names)
@@ -133,7 +137,7 @@ class Guard:
             self._freeze()
         self._pending = (factor, residual, drift)
 
-    def _conservation(self) -> tuple[float, Tensor]:
+    def _conservation(self) -> tuple[float, Array]:
         """Compare the sketch of each leaf's gradient with the sum of the examples' sketches.
 
         Raises
@@ -141,24 +145,23 @@ class Guard:
         GovernError
             When a leaf's gradient holds what no example put there.
         """
-        governor = self.governor
-        wanted, size = self._accounted()
-        found = self._gradients()
-        if not bool(torch.isfinite(found).all()):
+        wanted, size = (v.double().cpu().numpy() for v in self._accounted())
+        found = self._gradients().double().cpu().numpy()
+        if not np.isfinite(found).all():
             # A loss scaler skips such a step itself; without one the weights would be lost.
             raise GovernError("step refused: the gradient is not finite; lower the learning rate")
-        total = (wanted * wanted).sum()
-        factor = float((found * wanted).sum() / total) if float(total) > 0 else 1.0
-        off = torch.linalg.vector_norm(found - factor * wanted, dim=1)
-        scale = torch.linalg.vector_norm(found, dim=1)
-        rounding = 64 * torch.finfo(governor.kind).eps * abs(factor) * size
-        residual = (off - rounding).clamp_min(0) / scale.clamp_min(torch.finfo(scale.dtype).tiny)
-        residual = torch.where(off <= rounding, torch.zeros_like(residual), residual)
+        total = float(np.vdot(wanted, wanted))
+        factor = float(np.vdot(found, wanted)) / total if total > 0 else 1.0
+        off = np.linalg.norm(found - factor * wanted, axis=1)
+        scale = np.linalg.norm(found, axis=1).clip(torch.finfo(self.governor.kind).tiny)
+        rounding = 64 * torch.finfo(self.governor.kind).eps * abs(factor) * size
+        residual = np.where(off <= rounding, 0.0, (off - rounding) / scale)
         worst = int(residual.argmax())
-        if float(residual[worst]) > self._tolerance or factor < 0:
-            leaf = governor.leaves[worst]
+        # What is not a number is not accounted for either.
+        if not residual[worst] <= self._tolerance or factor < 0:
+            leaf = self.governor.leaves[worst]
             raise GovernError(
-                f"step refused: {float(residual[worst]):.1e} of the gradient of {leaf.name} is not "
+                f"step refused: {residual[worst]:.1e} of the gradient of {leaf.name} is not "
                 f"accounted for by the batch's examples (allowed {self._tolerance:.0e}). Either a "
                 "backward ran outside governor.batch(...), zero_grad() was left out, or gradients "
                 "were changed in another way than by one common factor"
@@ -211,26 +214,31 @@ class Guard:
         harvests, governor.harvests = tuple(governor.harvests), []
         if self._updated is None:
             return
-        leaves = torch.cat([h.leaves for h in harvests], 1)
-        mask = torch.cat([h.mask for h in harvests])
-        by_depth = self._by_depth(leaves, mask, residual)
+        norms = torch.cat([h.leaves[:, :, :SKETCH] for h in harvests], 1).cpu().numpy()
+        mask = torch.cat([h.mask for h in harvests]).cpu().numpy()
+        worst, effective, ceiling, capped, active = (
+            torch.from_numpy(v) for v in self._by_depth(norms, mask, residual)
+        )
         rate = float(self.optimizer.param_groups[0]["lr"])
-        self._updated(Update(rate, factor, *by_depth, self._print, drift, harvests))
+        self._updated(
+            Update(
+                rate, factor, worst, effective, ceiling, capped, active, self._print, drift,
+                harvests,
+            )
+        )  # fmt: skip
 
     def _by_depth(
-        self, leaves: Tensor, mask: Tensor, residual: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        self, norms: Array, mask: Array, residual: Array
+    ) -> tuple[Array, Array, Array, Array, Array]:
         """Return residual, effective contributors, ceiling, capped and active for each depth."""
-        governor = self.governor
-        count, index = len(governor.depths.groups), governor.depth_index
-        applied, raw = leaves[:, :, APPLIED], leaves[:, :, RAW]
-        worst = residual.new_zeros(count).scatter_reduce_(0, index, residual, "amax")
-        active = (mask != 0).sum(0).to(raw.dtype)
-        share = effective_contributors(applied) / active[index].clamp_min(1)
-        effective = share.new_ones(count).scatter_reduce_(0, index, share, "amin")
-        highest = applied.amax(1)
-        ceiling = highest.new_zeros(count).scatter_reduce_(0, index, highest, "amax")
-        masked = mask.t()[index] * raw
-        cut = (applied < masked * (1 - 1e-4)).to(raw.dtype)
-        capped = cut.new_zeros(count, cut.shape[1]).index_add_(0, index, cut).gt(0).sum(1)
+        depths = np.array([leaf.depth for leaf in self.governor.leaves])
+        within = depths == np.arange(mask.shape[1])[:, None]  # [L, K]
+        raw, applied = norms[:, :, RAW], norms[:, :, APPLIED]
+        worst = np.where(within, residual, 0).max(1)
+        active = np.count_nonzero(mask, axis=0).astype(raw.dtype)
+        share = effective_contributors(torch.from_numpy(applied)).numpy() / active[depths].clip(1)
+        effective = np.where(within, share, 1).min(1)
+        ceiling = np.where(within, applied.max(1), 0).max(1)
+        cut = applied < mask.T[depths] * raw * (1 - 1e-4)
+        capped = np.count_nonzero(within.astype(raw.dtype) @ cut.astype(raw.dtype), axis=1)
         return worst, effective, ceiling, capped, active

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -44,12 +45,18 @@ class Leaf:
     def tensors(self, attribute: str = "data") -> list[Tensor | None]:
         """Return what the leaf owns, or its ``grad``; sharded tensors gathered; None if absent."""
         found = []
-        for name in self.parameters:
-            value = getattr(_at(self.module, name), attribute)
+        for name, (owner, own) in zip(self.parameters, self._owners, strict=True):
+            value = getattr(owner[own], attribute)
             value = value.full_tensor() if hasattr(value, "full_tensor") else value
             packed = self.part is not None and name.startswith("in_proj") and value is not None
             found.append(value.chunk(3)[self.part] if packed else value)
         return found
+
+    @cached_property
+    def _owners(self) -> list[tuple[dict[str, Any], str]]:
+        """Where the parameters lie: they may be put in anew, the modules stay."""
+        split = [name.rpartition(".") for name in self.parameters]
+        return [(self.module.get_submodule(path)._parameters, own) for path, _, own in split]
 
     def sketch(self, values: Sequence[Tensor | None]) -> Tensor:
         """Return the projection [k] of tensors shaped as the leaf's own."""

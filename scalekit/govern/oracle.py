@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from scalekit.display import View, block, note, table
+from scalekit.govern.batch import GovernError
 from scalekit.govern.depths import DepthMap, depth_map
-from scalekit.govern.governor import GovernError, Governor, govern
+from scalekit.govern.governor import Governor, govern
 from scalekit.govern.routes import RAW
 
 __all__ = ["Verification", "gradients_by_example", "verify"]

@@ -104,15 +104,14 @@ class Projection:
             if weight is not None:
                 total = total + weight.reshape(-1) @ left
             return total + bias.reshape(-1) @ right if bias is not None else total
-        total = left.new_zeros(left.shape[1], right.shape[1])
-        if weight is not None:
-            stored = weight.flatten(1)
-            if self.kind in ("transposed", "table"):  # stored input by output
-                total = (left.t() @ stored.t()) @ right[: stored.shape[0]]
-            else:
-                total = (left.t() @ stored) @ right[: stored.shape[1]]
+        if weight is None:
+            total = left.new_zeros(left.shape[1], right.shape[1])
+        else:
+            stored = weight.flatten(1)  # output by input, except where it is turned
+            matrix = stored.t() if self.kind in ("transposed", "table") else stored
+            total = (left.t() @ matrix) @ right[: matrix.shape[1]]
         if bias is not None:
-            total = total + (bias @ left).unsqueeze(1) * right[-1]
+            total = torch.addr(total, left.t() @ bias, right[-1])
         return total.reshape(-1)
 
 

@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from scalekit.display import View, block, counted, note, table
 from scalekit.figures import figure
+from scalekit.govern.batch import GovernError
 from scalekit.govern.classifier import TextClassifier
 from scalekit.govern.depths import depth_map
-from scalekit.govern.governor import GovernError, govern
+from scalekit.govern.governor import govern
 from scalekit.govern.record import RecordError, RunRecord
 from scalekit.govern.record.recorder import RELEASED
 

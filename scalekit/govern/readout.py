@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scalekit.govern.governor import GovernError, Governor
+from scalekit.govern.batch import GovernError
+from scalekit.govern.governor import Governor
 from scalekit.govern.taps import lay_taps
 
 __all__ = ["Readout", "cross_entropy"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scalekit.govern.governor import GovernError, Governor
+from scalekit.govern.batch import GovernError
+from scalekit.govern.governor import Governor
 from scalekit.govern.taps import lay_taps
 
 __all__ = ["RepresentationFloor", "effective_rank", "ranks"]

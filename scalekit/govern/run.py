@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from scalekit.display import View, block, counted, note, table
-from scalekit.figures import figure
+from scalekit.govern.batch import GovernError, Harvest
 from scalekit.govern.depths import DepthMap
-from scalekit.govern.governor import GovernError, Harvest, govern
+from scalekit.govern.governor import govern
 from scalekit.govern.guard import Guard, Update
 from scalekit.govern.manifest import Manifest
 from scalekit.govern.oracle import Verification, verify
@@ -25,46 +24,18 @@ from scalekit.govern.readout import Readout, cross_entropy
 from scalekit.govern.record import Recorder
 from scalekit.govern.record.recorder import Checkpoint
 from scalekit.govern.representation import ranks
-from scalekit.govern.step_report import StepReport
+from scalekit.govern.settings import Examples, Settings
+from scalekit.govern.step_report import StepReport, loss_plot, updates_table
 from scalekit.govern.strength import EntropyBudget
-from scalekit.govern.training_state import pack_optimizer, unpack_optimizer
+from scalekit.govern.training_state import pack, unpack
 from scalekit.signing import Signer
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Examples", "GovernedRun", "Settings"]
+__all__ = ["GovernedRun"]
 
 Forward = Callable[[nn.Module, Sequence[int]], tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What is trained on: ids, and the texts and labels that the manifest's digests are of."""
-
-    ids: Sequence[str]
-    texts: Sequence[str]
-    labels: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a run goes.
-
-    ``routing``: masks and depth-conditioned loss by profile; off, every example teaches every depth
-    (the control). ``checkpoint_every``: updates between checkpoints. ``sketch``: numbers of the
-    projection, a power of two. ``ledger``: keep a row for each update and example; off, the record
-    has constant size.
-    """
-
-    epochs: int = 12
-    batch: int = 32
-    seed: int = 0
-    routing: bool = True
-    sketch: int = 64
-    ledger: bool = True
-    checkpoint_every: int = 50
-    freeze_masked: bool = False
 
 
 class GovernedRun(View):
@@ -336,14 +307,7 @@ class GovernedRun(View):
                 )
 
     def _checkpoint(self) -> Checkpoint:
-        weights = {k: v.detach().contiguous() for k, v in self.model.state_dict().items()}
-        optimizer, rest = pack_optimizer(self.optimizer)
-        state = {"generator": torch.get_rng_state(), "reference": self.governor.reference}
-        state["effort"] = torch.from_numpy(self.governor.effort.mean)
-        state["visits"] = torch.from_numpy(self.governor.effort.visits)
-        if torch.cuda.is_available():
-            state["cuda"] = torch.cuda.get_rng_state()
-        tensors = {"model": _untied(weights), "optimizer": optimizer, "state": state}
+        tensors, rest = pack(self.model, self.optimizer, self.governor)
         made = self.recorder.checkpoint(
             self.update, tensors, {"optimizer": rest, "snapshots": [*self.snapshots]}
         )
@@ -356,15 +320,8 @@ class GovernedRun(View):
     _closed = False
 
     def _restore(self, state: Checkpoint) -> None:
-        self.model.load_state_dict(state.tensors("model"), strict=False)
-        unpack_optimizer(self.optimizer, state.tensors("optimizer"), state.info["optimizer"])
-        kept = state.tensors("state")
-        torch.set_rng_state(kept["generator"])
-        if "cuda" in kept and torch.cuda.is_available():
-            torch.cuda.set_rng_state(kept["cuda"])
-        self.governor.reference = kept["reference"].to(self.governor.device)
-        self.governor.effort.mean = kept["effort"].numpy().copy()
-        self.governor.effort.visits = kept["visits"].numpy().copy()
+        kept = {stem: state.tensors(stem) for stem in ("model", "optimizer", "state")}
+        unpack(self.model, self.optimizer, self.governor, kept, state.info["optimizer"])
         self.governor.harvests.clear()
         self.guard.forget()
         self.update = state.update
@@ -405,34 +362,11 @@ class GovernedRun(View):
     @property
     def table(self) -> pl.DataFrame:
         """Loss, effective contributors and rank of the updates of this process."""
-        rows = [
-            {
-                "update": r.update,
-                "loss": r.loss,
-                "effective": min(r.effective),
-                "seconds": r.seconds,
-            }
-            for r in self._reports
-        ]
-        return pl.DataFrame(rows)
+        return updates_table(self._reports)
 
     def plot(self) -> go.Figure:
         """Return the loss by update, and by the depth that the examples are routed to."""
-        import plotly.graph_objects as go
-
-        drawn = figure("Training loss by depth", x="update", y="mean loss of the batch")
-        lines = {"all": [r.loss for r in self._reports]}
-        for depth, name in enumerate(self.depths):
-            own = [r.losses[depth] for r in self._reports]
-            if any(v is not None for v in own):
-                lines[f"to {name}"] = own  # type: ignore[assignment]
-        for name, values in lines.items():
-            points = [
-                (r.update, v) for r, v in zip(self._reports, values, strict=True) if v is not None
-            ]
-            smooth = _smooth([v for _, v in points])
-            drawn.add_trace(go.Scatter(x=[u for u, _ in points], y=smooth, mode="lines", name=name))
-        return drawn
+        return loss_plot(self._reports, self.depths)
 
     def to_html(self) -> str:
         """Show where the run stands."""
@@ -453,22 +387,3 @@ class GovernedRun(View):
 def _array(values: Any) -> np.ndarray[Any, Any]:
     found: np.ndarray[Any, Any] = values.detach().cpu().numpy()
     return found
-
-
-def _untied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keep one name of each shared tensor, as safetensors asks."""
-    seen: set[int] = set()
-    kept = {}
-    for name, value in weights.items():
-        if value.data_ptr() not in seen or value.numel() == 0:
-            kept[name] = value
-        seen.add(value.data_ptr())
-    return kept
-
-
-def _smooth(values: Sequence[float], weight: float = 0.8) -> list[float]:
-    """Return the exponential mean, rounded: what a plot needs."""
-    out: list[float] = []
-    for value in values:
-        out.append(round(value if not out else weight * out[-1] + (1 - weight) * value, 4))
-    return out

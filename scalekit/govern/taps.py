@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalekit.govern.governor import GovernError, Governor
+from scalekit.govern.batch import GovernError
+from scalekit.govern.governor import Governor
 
 __all__ = ["lay_taps"]
 

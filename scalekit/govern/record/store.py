@@ -45,11 +45,12 @@ class RunningStore:
             np.add.at(added, place, rate * sketches)
         else:
             found = rows
-        total = self.sums[found] * self.scale[found][:, :, None] + added
-        scale = np.abs(total).max(2) / LEVELS
-        units = total / np.where(scale > 0, scale, 1)[:, :, None]
-        drawn = np.random.default_rng((self._seed, update)).random(units.shape, np.float32)
-        self.sums[found] = np.clip(np.floor(units + drawn), -LEVELS, LEVELS).astype(np.int8)
+        total = self.sums[found] * self.scale[found][:, :, None]
+        total += added
+        scale = np.maximum(total.max(2), -total.min(2)) / LEVELS
+        total /= np.where(scale > 0, scale, 1)[:, :, None]
+        total += np.random.default_rng((self._seed, update)).random(total.shape, np.float32)
+        self.sums[found] = np.floor(total, out=total).clip(-LEVELS, LEVELS, out=total)
         self.scale[found] = scale
 
     def of(self, rows: Array) -> Array:

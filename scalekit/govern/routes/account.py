@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scalekit.govern.budget import ceiling
+from scalekit.govern.budget import allowed
 
 __all__ = [
     "APPLIED",
@@ -95,17 +95,12 @@ def coefficients(
     norm = square.clamp_min(0).sqrt()
     if terms.floor == 0 or reference is None:
         return mask, norm
-    applied = mask * norm
-    limit = ceiling(applied, terms.floor, reference)
-    tiny = torch.finfo(applied.dtype).tiny
-    return mask * (limit / applied.clamp_min(tiny)).clamp_max(1), norm
+    return mask * allowed(mask * norm, terms.floor, reference), norm
 
 
 def entry(norm: Tensor | None, c: Tensor, sketch: Tensor | None) -> Tensor | None:
     """Return the gradient of the probe: raw norm, applied norm, applied sketch; [B, 2 + k]."""
     if norm is None:
         return None
-    columns = [norm.unsqueeze(1), (c * norm).unsqueeze(1)]
-    if sketch is not None:
-        columns.append(c.unsqueeze(1) * sketch)
-    return torch.cat(columns, 1)
+    norms = torch.stack([norm, c * norm], 1)
+    return norms if sketch is None else torch.cat([norms, c.unsqueeze(1) * sketch], 1)

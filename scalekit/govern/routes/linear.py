@@ -107,13 +107,15 @@ def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, 
     """
     examples, steps, d, p = *a.shape, g.shape[2]
     wide = torch.promote_types(a.dtype, torch.float32)
+    if steps == 1:
+        inputs, outputs = a[:, 0].to(wide), g[:, 0].to(wide)
+        square = torch.linalg.vecdot(inputs, inputs)
+        square = square if shift is None else square + 1
+        return square * torch.linalg.vecdot(outputs, outputs), None
     each = None
     size = examples * d * p * a.element_size()
     share = GRAM_SHARE_CACHED if size <= CACHED_BYTES else GRAM_SHARE
-    if steps == 1:
-        inputs, outputs = a.flatten(1).to(wide), g.flatten(1).to(wide)
-        square = torch.linalg.vecdot(inputs, inputs) * torch.linalg.vecdot(outputs, outputs)
-    elif steps * (d + p) < share * d * p:
+    if steps * (d + p) < share * d * p:
         inputs = torch.bmm(a, a.transpose(1, 2)).flatten(1).to(wide)
         outputs = torch.bmm(g, g.transpose(1, 2)).flatten(1).to(wide)
         square = torch.linalg.vecdot(inputs, outputs)
@@ -125,7 +127,10 @@ def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, 
             flat = each.flatten(1).to(wide)
             squares.append(torch.linalg.vecdot(flat, flat))
         square, each = torch.cat(squares), each if part == examples else None
-    return square if shift is None else square + shift.to(wide).square().sum(1), each
+    if shift is not None:
+        shift = shift.to(wide)
+        square = square + torch.linalg.vecdot(shift, shift)
+    return square, each
 
 
 def _sketch(
