@@ -55,7 +55,7 @@ class ClosedLoop(Forecasting):
             When nothing was labelled since the release, or a cohort names a stranger.
         """
         accepted = self.accepted()
-        training = self._judgements(accepted, cohorts or {})
+        training = self._judgements(cohorts or {})
         influence = self._influence() if moved else None
         also = ("gold",) if training["gold"].count() else ()
         found = trace(
@@ -94,7 +94,8 @@ class ClosedLoop(Forecasting):
             When there is no release, nothing was labelled since, or the dev items differ.
         """
         released = self._folder.events(RELEASES, "accepted")
-        new = self.since(self._accepted_or_refuse())
+        self._accepted_or_refuse()
+        new = self.since()
         alpha = tuple(map(float, released[-1].data["alpha"])) or None
         cycles = [
             self._cycle("release", before, self._before(new), alpha, rates, currency),
@@ -135,9 +136,7 @@ class ClosedLoop(Forecasting):
             agreement=alpha,
         )
 
-    def _judgements(
-        self, accepted: pl.DataFrame | None, cohorts: Mapping[str, Sequence[str]]
-    ) -> pl.DataFrame:
+    def _judgements(self, cohorts: Mapping[str, Sequence[str]]) -> pl.DataFrame:
         """Return one row for each judgement on what is not in the release."""
         label = self._project.label
         teams = {name: team for team, names in cohorts.items() for name in names}
@@ -146,10 +145,8 @@ class ClosedLoop(Forecasting):
                 f"cohorts: {strangers[0]!r} is no annotator here; there are "
                 f"{', '.join(label.annotators)}"
             )
-        items = self.open_items().join(self._held_out(), on="item_id", how="anti")
-        if accepted is not None:
-            items = items.join(accepted, on="item_id", how="anti")
-        judged = label.counted().select("item_id", "annotator", "value").join(items, on="item_id")
+        judged = label.counted().select("item_id", "annotator", "value")
+        judged = judged.join(self._new_items(), on="item_id")
         if judged.is_empty():
             raise FrameError(
                 "nothing was labelled since the accepted release: collect and label, then trace"

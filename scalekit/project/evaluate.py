@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import polars as pl
+
 from scalekit.display import counted
-from scalekit.evaluate import WORSE, Diagnosis, diagnose, gate
+from scalekit.evaluate import WORSE, Diagnosis, ErrorFactors, diagnose, error_factors, gate
 from scalekit.gates import Check, Gate
 from scalekit.project.closed_loop import ClosedLoop
 from scalekit.project.measuring import ABOUT
@@ -15,6 +17,8 @@ from scalekit.project.sealing import LOG, Sets
 from scalekit.signing import digest_file
 
 __all__ = ["Evaluate", "Sets"]
+
+NEIGHBOURS = 10
 
 
 class Evaluate(PanelVerbs, ClosedLoop):
@@ -25,15 +29,30 @@ class Evaluate(PanelVerbs, ClosedLoop):
 
     def diagnose(self) -> Diagnosis:
         """Say which stage to revisit, from the last measurement and what the stages know."""
-        support = dict(self.train_items()["category"].value_counts().iter_rows())
-        by_value = self._project.label.agreement().by_value.drop_nulls("alpha")
+        train, measured, leaks = self.train_items(), self.measured(), self.leaks()
+        agreed, spec = self._project.label.agreement(), self._project.specify.spec
+        by_value = agreed.by_value.drop_nulls("alpha")
+        seen = leaks.table.filter(pl.col("tier").is_in(["LEAK", "SPAN"]))["item_id"].to_list()
         return diagnose(
-            self.measured(),
+            measured,
             target=self._target(),
-            leaks=self.leaks(),
-            support=support,
+            leaks=leaks,
+            support=dict(train["category"].value_counts().iter_rows()),
             alpha=dict(by_value.select("value", "alpha").iter_rows()),
+            alpha_interval=agreed.interval,
+            factors=self._factors(measured.results.filter(pl.col("set") == "dev"), train, seen),
+            handwritten=self._handwritten(),
+            sentence=spec.behaviour,
         )
+
+    def _factors(
+        self, results: pl.DataFrame, train: pl.DataFrame, seen: list[str]
+    ) -> ErrorFactors | None:
+        """Return what goes with errors on dev; None where there is too little to tell."""
+        dev = self._dev().join(results, on="item_id", how="semi")
+        if dev.filter(~pl.col("item_id").is_in(seen)).is_empty() or len(train) <= NEIGHBOURS:
+            return None
+        return error_factors(results, dev, train, seen=seen, k=NEIGHBOURS)
 
     def _target(self) -> float:
         return next(m.target for m in self._project.specify.spec.metrics)

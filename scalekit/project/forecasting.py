@@ -53,7 +53,7 @@ class Forecasting(Releases):
             When they have a domain that the release does not have.
         """
         old, dev = self._accepted_or_refuse(), self._dev()
-        new = self.since(old)
+        new = self.since()
         gold = self._project.label.gold.select("item_id", pl.col("value").alias("gold"))
         checks = new.join(gold, on="item_id").select("value", "gold", "domain")
         planned = dict(new["domain"].value_counts().iter_rows())

@@ -17,6 +17,7 @@ from scalekit.evaluate import (
     Exposure,
     Measured,
     Registration,
+    Seal,
     SealError,
     expected_optimism,
     exposure,
@@ -62,7 +63,10 @@ class Looking(Sealing):
         ------
         SealError
             When no decision is named, it was used before, or the date is none or past.
+        DecisionRefusedError
+            When a policy is in force and no such decision on this seal is approved.
         """
+        self._decided("extend_budget", self._current(), decision)
         self._current().ledger.grant(decision, expires, {"actor": who()})
         return self._current().looks_left
 
@@ -84,6 +88,8 @@ class Looking(Sealing):
             When an earlier gate is not passed or stale.
         SealError
             When there is no vault, no decision is named, it was opened before, or *predict* fails.
+        DecisionRefusedError
+            When a policy is in force and no such decision on this vault is approved.
         """
         self.require_before()
         vault = self._vault()
@@ -96,9 +102,25 @@ class Looking(Sealing):
             raise SealError("decision: name the decision by which the vault is opened")
         if vault.ledger.used:
             raise SealError(f"{self._vault_said()[0]} It opens once")
+        self._decided("open_vault", vault, decision)
         said = {"decision": decision, **self._code()}
         found = vault.measure(predict, self._registration(claim, model, 0.0), said=said)
         return Accounted.of(found.measured, self._vault_said())
+
+    def _decided(self, kind: str, subject: Seal, decision: str) -> None:
+        """Do nothing if *decision* is approved, or no policy says who decides.
+
+        Its subject is the seal's id.
+        """
+        rights = self._project.decide
+        if not rights.files.in_force:
+            return
+        approved = [e.decision.id for e in rights.grants(kind, subject.seal_id)]
+        if decision not in approved:
+            standing = rights.grant(kind, subject.seal_id)  # refuses, saying why there is none
+            raise SealError(
+                f"decision {decision!r} is not the one that was approved: {standing.decision.id}"
+            )
 
     def _look(
         self, predict: Callable[[list[str]], Sequence[str]], registration: Registration

@@ -34,8 +34,8 @@ class Releases(Measuring):
         items = self.train_items().select("item_id", pl.col("category").alias("value"))
         number = len(self._folder.events(RELEASES, "accepted")) + 1
         write_parquet(items, self._folder / f"{FOLDER}/{number}.parquet")
-        dev = self._opened().filter(pl.col("set") == "dev").select("item_id")
-        write_parquet(dev, self._folder / f"{FOLDER}/{number}-dev.parquet")
+        seen = pl.DataFrame({"item_id": self._project.audit.item_ids()})
+        write_parquet(seen, self._folder / f"{FOLDER}/{number}-seen.parquet")
         model = self._newest_run()[-1:] or [""]
         said = {"release": number, "items": len(items), "model": model[0], "why": why}
         said["alpha"] = [f"{x:.6f}" for x in self._alpha() or ()]
@@ -75,8 +75,10 @@ class Releases(Measuring):
             )
         return found
 
-    def since(self, accepted: pl.DataFrame) -> pl.DataFrame:
-        """Return what was labelled since a release: ``item_id, value, domain, text, batch_id``.
+    def since(self) -> pl.DataFrame:
+        """Return what was labelled since the last release, or all where there is none.
+
+        ``item_id, text, batch_id, domain, value``.
 
         Raises
         ------
@@ -84,18 +86,17 @@ class Releases(Measuring):
             When nothing was.
         """
         votes = self._project.label.consensus().drop_nulls("value").select("item_id", "value")
-        items = self.open_items().join(accepted, on="item_id", how="anti")
-        rows = items.join(self._held_out(), on="item_id", how="anti").join(votes, on="item_id")
+        rows = self._new_items().join(votes, on="item_id")
         if rows.is_empty():
             raise FrameError(
                 "nothing was labelled since the accepted release: collect and label first"
             )
         return rows.with_columns(pl.col("domain").fill_null(pl.col("value")))
 
-    def _held_out(self) -> pl.DataFrame:
-        """Return the items of the release's own dev set: they are not new."""
-        made = self._folder.events(RELEASES, "accepted")
+    def _new_items(self) -> pl.DataFrame:
+        """Return the open items that were not there when the last release was accepted."""
+        items, made = self.open_items(), self._folder.events(RELEASES, "accepted")
         if not made:
-            return pl.DataFrame(schema={"item_id": pl.String})
-        path = self._folder / f"{FOLDER}/{made[-1].data['release']}-dev.parquet"
-        return pl.read_parquet(path)
+            return items
+        seen = pl.read_parquet(self._folder / f"{FOLDER}/{made[-1].data['release']}-seen.parquet")
+        return items.join(seen, on="item_id", how="anti")
