@@ -15,7 +15,7 @@ $(BIN)/.stamp: pyproject.toml constraints.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: setup            ## run the six notebooks on the sample project, then write the report
+demo: setup            ## run the notebooks on the sample project, then write the report
 	rm -rf $(DEMO)
 	$(BIN)/scalekit new $(DEMO)
 	$(BIN)/scalekit run $(DEMO)
@@ -32,7 +32,7 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup            ## everything but the notebooks and the browser
-	$(BIN)/python -m pytest tests --ignore=tests/browser
+	$(BIN)/python -m pytest tests --ignore=tests/browser -n 2
 
 browser: setup         ## widgets in a real JupyterLab; skips, saying so, without Chromium
 	$(BIN)/python -m pytest tests/browser

@@ -18,7 +18,7 @@ TEMPLATES = Path(__file__).parents[1] / "notebooks"
 
 
 def main() -> None:
-    """Run all six in one fresh folder, in order."""
+    """Run all of them in one fresh folder, in order."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SCALEKIT_KEYS"] = f"{folder}/keys"
         work = Path(folder) / "project"

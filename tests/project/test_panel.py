@@ -10,15 +10,9 @@ import pytest
 
 from scalekit.evaluate.judge import JudgeError
 from scalekit.label import Criterion, LabelError, Task
-from scalekit.project.evaluate import Evaluate
-from scalekit.project.panel import PanelVerbs
 
 RUBRIC = Task("quality", "rubric", criteria=(Criterion("clear"), Criterion("kind", low=0, high=1)))
 MODELS = ("alder", "birch")
-
-
-class Bound(PanelVerbs, Evaluate):
-    """The Evaluate stage with the panel's verbs."""
 
 
 def outputs(n: int = 12) -> pl.DataFrame:
@@ -51,7 +45,7 @@ def prefers_birch(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_blind_pairs_through_the_labeler(labelled: Any) -> None:
-    evaluate = Bound(labelled)
+    evaluate = labelled.evaluate
     before = evaluate.inputs(), labelled.label.inputs()
     for who in ("eva", "fay"):
         widget = evaluate.panel(outputs(), panelist=who)
@@ -77,7 +71,7 @@ def test_blind_pairs_through_the_labeler(labelled: Any) -> None:
 
 
 def test_names_stand_in_no_file_that_is_shown(labelled: Any) -> None:
-    evaluate = Bound(labelled)
+    evaluate = labelled.evaluate
     evaluate.panel(outputs(), panelist="eva")
     folder = labelled.folder.root / "evaluate" / "panel" / "preference"
     assert {p.name for p in folder.iterdir()} == {
@@ -89,7 +83,7 @@ def test_names_stand_in_no_file_that_is_shown(labelled: Any) -> None:
 
 
 def test_rubric_scores(labelled: Any) -> None:
-    evaluate = Bound(labelled)
+    evaluate = labelled.evaluate
 
     def scores(content: dict[str, Any]) -> dict[str, int]:
         said = content["messages"][-1]["content"]
@@ -111,7 +105,7 @@ def test_rubric_scores(labelled: Any) -> None:
 
 
 def test_a_judge_scores_only_after_it_agrees_with_the_panel(labelled: Any) -> None:
-    evaluate = Bound(labelled)
+    evaluate = labelled.evaluate
     scores = [{"item_id": "q1", "set": "dev", "score": 1.0}]
     with pytest.raises(JudgeError, match="no agreement of this judge"):
         evaluate.judge_scores(scores, "m@1")
@@ -144,7 +138,7 @@ def test_a_judge_scores_only_after_it_agrees_with_the_panel(labelled: Any) -> No
 
 
 def test_what_is_sealed_is_shown_to_nobody(sealed: Any) -> None:
-    evaluate = Bound(sealed)
+    evaluate = sealed.evaluate
     hidden = sealed.folder.events("evaluate/log.jsonl", "sealed")[-1].data["item_ids"]
     asked = outputs().with_columns(pl.col("item_id").replace("q3", hidden[0]))
     with pytest.raises(LabelError, match=r"is sealed \(1 such item\)"):
@@ -153,7 +147,7 @@ def test_what_is_sealed_is_shown_to_nobody(sealed: Any) -> None:
 
 
 def test_the_same_panel_is_found_again_and_another_needs_another_name(labelled: Any) -> None:
-    evaluate = Bound(labelled)
+    evaluate = labelled.evaluate
     with pytest.raises(LabelError, match="no panel was asked yet"):
         evaluate.panel_result()
     evaluate.panel(outputs(), panelist="eva")
