@@ -155,17 +155,18 @@ def _draw_heatmap(axes: Any, trace: Mapping[str, Any]) -> None:
 def _draw_points(axes: Any, trace: Mapping[str, Any], colour: Any) -> None:
     x, y = _numbers(trace.get("x")), _numbers(trace.get("y"))
     mode = trace.get("mode") or "lines"
-    error = (trace.get("error_x") or {}).get("array")
-    spread = None
-    if error is not None:
-        minus = _numbers(trace["error_x"].get("arrayminus")) or _numbers(error)
-        spread = [minus, _numbers(error)]
+    spread = {}
+    for axis in ("x", "y"):
+        error = trace.get(f"error_{axis}") or {}
+        up = _numbers(error.get("array"))
+        if up:
+            spread[f"{axis}err"] = [_numbers(error.get("arrayminus")) or up, up]
     line = "-" if "lines" in mode else ""
     dash = "line-ew" in str((trace.get("marker") or {}).get("symbol", ""))
     mark, size = ("_", 18) if dash else ("o" if "markers" in mode else "", 5)
     style = {"linestyle": line or "none", "marker": mark, "color": colour, "markersize": size}
     style["markeredgewidth"] = 3 if dash else 1
-    axes.errorbar(x, y, xerr=spread, label=trace.get("name"), ecolor=INK, capsize=2, **style)
+    axes.errorbar(x, y, label=trace.get("name"), ecolor=INK, capsize=2, **spread, **style)
 
 
 def _draw_cloud(axes: Any, trace: Mapping[str, Any], colour: Any) -> None:

@@ -32,7 +32,7 @@ from scalekit.evaluate.proxy import MakeProxy, text_proxy
 from scalekit.evaluate.random_effects import Effects
 from scalekit.evaluate.remediation import moved_by, remediation_queue
 from scalekit.evaluate.where import Where
-from scalekit.figures import PALETTE, figure
+from scalekit.figures import INK, PALETTE, figure
 from scalekit.frames import FrameError, require, to_polars
 
 if TYPE_CHECKING:
@@ -95,10 +95,14 @@ class Trace(View):
                 "array": (own["to"] - own["excess"]).round(2).to_list(),
                 "arrayminus": (own["excess"] - own["from"]).round(2).to_list(),
             }
-            colour = {"color": PALETTE[number % len(PALETTE)]}
+            marker = {"color": PALETTE[number % len(PALETTE)]}
             points = own["excess"].round(2).to_list()
-            bars = go.Bar(y=places, x=points, orientation="h", marker=colour, error_x=error)
-            drawn.add_trace(bars.update(name=name))
+            drawn.add_trace(
+                go.Scatter(
+                    name=name, x=points, y=places, mode="markers", marker=marker,
+                    error_x={**error, "color": INK},
+                )
+            )  # fmt: skip
         return drawn
 
     def to_html(self) -> str:
