@@ -74,8 +74,9 @@ from scalekit.evaluate.scoring import (
     rubric_points,
     token_f1,
 )
-from scalekit.evaluate.seal import Answer, Seal, seal
+from scalekit.evaluate.seal import Answer, Seal
 from scalekit.evaluate.seal_check import SealCheck, check_seals
+from scalekit.evaluate.seal_making import seal
 from scalekit.evaluate.sealed_keys import SealError
 from scalekit.evaluate.split import groups, split
 from scalekit.evaluate.tracing import Trace, trace

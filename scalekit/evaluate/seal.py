@@ -11,21 +11,18 @@ everything: a seal is discipline with evidence, not a lock against its own holde
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
-import secrets
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from scalekit.evaluate.concealment import concealed
-from scalekit.evaluate.looks import ACCEPTED, WORSE, Ledger, Registration, climbed, look_budget
+from scalekit.evaluate.looks import ACCEPTED, WORSE, Ledger, Registration, climbed
 from scalekit.evaluate.measure import Measured, measure
+from scalekit.evaluate.seal_header import FORMAT, budget, complete, header_mac
 from scalekit.evaluate.sealed_files import file_fault, marked, unmarked
 from scalekit.evaluate.sealed_keys import (
     SealError,
@@ -34,116 +31,16 @@ from scalekit.evaluate.sealed_keys import (
     held_look_up_key,
     key_check,
     key_path,
-    look_up_key,
-    make_key,
     master_key,
     sub_key,
 )
-from scalekit.evaluate.sealed_tags import folded, rows_holding, tag_index
-from scalekit.frames import ids_unique, require, texts_given, to_polars, write_atomically
-from scalekit.signing import canonical, merkle_root
+from scalekit.evaluate.sealed_tags import folded, rows_holding
+from scalekit.frames import require, texts_given, to_polars, write_atomically
+from scalekit.signing import canonical
 
-__all__ = ["Answer", "Seal", "seal"]
+__all__ = ["Answer", "Seal"]
 
-FORMAT = 3
 SMALLEST_CELL = 20  # smaller groups are merged: their scores would tell of single items
-
-
-def seal(
-    items: Any,
-    folder: Path,
-    *,
-    project: Path,
-    name: str = "sealed",
-    scorer: str = "",
-    passphrase: bool = False,
-    second_share: Path | None = None,
-) -> Seal:
-    """Encrypt test items and return the seal.
-
-    Parameters
-    ----------
-    items
-        ``item_id, text, category``.
-    folder
-        Where ``<id>.bin``, ``<id>.tags`` and ``<id>.json`` are written.
-    project
-        The project folder, in which the key must not lie.
-    name
-        "sealed", or "vault": that one is looked at once.
-    scorer
-        Digest of what will score.
-    passphrase
-        Ask for a passphrase, or take it from ``SCALEKIT_PASSPHRASE``, and wrap the key in it.
-    second_share
-        A new file, held by a second person, without which the seal does not open.
-
-    Raises
-    ------
-    SealError
-        When there are no items, no passphrase, or the second share can't lie there.
-    KeyFileError
-        When a key would lie in the project or in a git checkout.
-    """
-    table = require(to_polars(items, "items"), ("item_id", "text", "category"), "items to seal")
-    table = texts_given(ids_unique(table, "item_id", "items to seal"), "items to seal")
-    if table.is_empty():
-        raise SealError(f"there is nothing to seal: the {name} set of the split is empty")
-    seal_id = secrets.token_hex(6)
-    master, held = make_key(
-        seal_id, project=project, passphrase=passphrase, second_share=second_share
-    )
-    look_up = look_up_key(master)
-    lines = [
-        canonical({"salt": secrets.token_hex(16), **row}, compose=False)
-        for row in table.select("item_id", "text", "category").to_dicts()
-    ]
-    header: dict[str, Any] = {
-        "format": FORMAT,
-        "seal": seal_id,
-        "set": name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "items": len(lines),
-        "categories": dict(sorted(Counter(table["category"]).items())),
-        "merkle_root": merkle_root(lines),
-        "looks": _budget(name, len(lines)),
-        "scorer": scorer,
-        "key": held,
-        "key_check": key_check(look_up),
-    }
-    bound_to = canonical(header)
-    index = tag_index(table["text"], sub_key(look_up, "decontaminate"))
-    made = {
-        "bin": encrypt(sub_key(master, "bin"), b"\n".join(lines), bound_to),
-        "tags": encrypt(sub_key(look_up, "tags"), canonical(index), bound_to),
-    }
-    files = {ending: marked(seal_id, ending, content) for ending, content in made.items()}
-    header["files"] = {
-        ending: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        for ending, content in files.items()
-    }
-    header["mac"] = _mac(look_up, header)
-    for ending, content in files.items():
-        write_atomically(folder / f"{seal_id}.{ending}", content)
-    # The header last: a seal without it does not exist.
-    write_atomically(folder / f"{seal_id}.json", json.dumps(header, indent=1) + "\n")
-    return Seal(folder, header)
-
-
-def _complete(header: Mapping[str, Any]) -> bool:
-    fields = {"seal": str, "set": str, "items": int, "categories": dict, "looks": int}
-    whole = all(isinstance(header.get(name), kind) for name, kind in fields.items())
-    files = header.get("files")
-    return whole and isinstance(files, dict) and {"bin", "tags"} <= set(files)
-
-
-def _budget(name: str, items: int) -> int:
-    return 1 if name == "vault" else look_budget(items)
-
-
-def _mac(look_up: bytes, header: Mapping[str, Any]) -> str:
-    told = canonical({k: v for k, v in header.items() if k != "mac"})
-    return hmac.new(sub_key(look_up, "header"), told, hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -189,7 +86,7 @@ class Seal:
             raise SealError(f"{path}: made by a newer scalekit (format {made}); update")
         if made < FORMAT:
             raise SealError(f"{path}: made by an older scalekit, in a form not read any more")
-        if not _complete(header):
+        if not complete(header):
             raise SealError(f"{path}: the seal does not open: its header lacks what every seal has")
         return cls(folder, header)
 
@@ -232,7 +129,7 @@ class Seal:
                 f"{at}: the seal does not open: its header was changed: the categories make "
                 f"{counted} items, not {header['items']}"
             )
-        looks = _budget(header["set"], counted)
+        looks = budget(header["set"], counted)
         if header["looks"] != looks:
             return (
                 f"{at}: the seal does not open: its header was changed: {counted} items of a "
@@ -249,7 +146,7 @@ class Seal:
                 f"{key_path(self.seal_id)}: the seal does not open: this is not its key, or the "
                 "header names another"
             )
-        if _mac(held_look_up_key(self.seal_id), self.header) != self.header.get("mac"):
+        if header_mac(held_look_up_key(self.seal_id), self.header) != self.header.get("mac"):
             return f"{at}: the seal does not open: its header was changed"
         return ""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from scalekit.evaluate import Measured, Trace, Where, trace
+from scalekit.evaluate import Confirmation, Measured, Trace, Where, confirm, trace
 from scalekit.frames import FrameError
 from scalekit.label import every_label, read_events
 from scalekit.project.annotators import EVENTS
@@ -65,6 +65,19 @@ class ClosedLoop(Forecasting):
         said = {"findings": list(found.findings), "labels": len(training), "actor": who()}
         self._folder.append(RELEASES, "traced", said)
         return found
+
+    def confirm(self, found: Trace) -> Confirmation:
+        """Train a cheap model without the doubted labels, and without as many drawn at random.
+
+        As :func:`scalekit.evaluate.confirm`, on dev; before the labels are changed.
+
+        Raises
+        ------
+        FrameError
+            When dev has no item of the traced domains, or labels came since the trace.
+        """
+        dev = self._dev().rename({"category": "value"})
+        return confirm(found, self._judgements({}), dev)
 
     def relabel(self, found: Trace) -> pl.Series:
         """Put the queue of a trace on record and return its items, the most doubtful first.

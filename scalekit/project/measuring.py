@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -15,6 +16,7 @@ from scalekit.evaluate import (
     contamination,
     measure,
     without_flagged,
+    write_inspect_dataset,
 )
 from scalekit.frames import FrameError, write_atomically, write_parquet
 from scalekit.project.looking import Accounted, Looking
@@ -111,6 +113,15 @@ class Measuring(Looking):
         about = self.open_items().select("item_id", "batch_id", "domain")
         return items.join(about, on="item_id", how="left", maintain_order="left")
 
+    def inspect_dataset(self, path: str | Path) -> Path:
+        """Write the handwritten examples and dev as a data set that inspect_ai loads.
+
+        As :func:`scalekit.evaluate.write_inspect_dataset`;
+        :func:`scalekit.evaluate.read_inspect_log` brings the scores back.
+        """
+        items = self._to_measure().filter(pl.col("set") != "train")
+        return write_inspect_dataset(items, path)
+
     def open_items(self) -> pl.DataFrame:
         """Return ``item_id, text, batch_id, domain`` of the items whose text is in the open.
 
@@ -134,7 +145,7 @@ class Measuring(Looking):
             if table is not None:
                 write_parquet(table, self._part(part))
 
-    def _part(self, name: str) -> Any:
+    def _part(self, name: str) -> Path:
         return self._folder / f"{RESULTS}/last-{name}.parquet"
 
     def _about(self) -> dict[str, Any]:

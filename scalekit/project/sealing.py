@@ -30,6 +30,7 @@ from scalekit.evaluate import (
 )
 from scalekit.evaluate.split import SHARES
 from scalekit.frames import FrameError, write_parquet
+from scalekit.project.sealed_texts import take_out
 from scalekit.project.stage import Stage
 from scalekit.signing import digest
 
@@ -38,7 +39,6 @@ __all__ = ["LOG", "Sealing", "Sets", "figures"]
 SPLIT = "evaluate/split.parquet"
 LOG = "evaluate/log.jsonl"
 SEALS = "evaluate/sealed"
-OPEN_COLUMNS = ("item_id", "batch_id", "source", "tier", "category", "kept")
 
 
 @dataclass(frozen=True)
@@ -211,46 +211,9 @@ class Sealing(Stage):
         )  # fmt: skip
 
     def _take_out(self) -> None:
-        """Take what is sealed out of the project: the items, their copies, rows set aside of them.
-
-        Of the audited items the ids and their place stay, so that labels still count.
-        """
+        """Take what is sealed out of the project, and say so in the journal."""
         seals = self._newest()
-        sealed = [i for one in seals for i in one.item_ids()]
-
-        def held(texts: list[str]) -> list[bool]:
-            found = [one.holds(texts) for one in seals]
-            return [any(hits) for hits in zip(*found, strict=True)]
-
-        marks = pl.read_parquet(self._folder / "audit/marks.parquet")
-        copies = marks.filter(pl.col("kept_id").is_in(sealed))["item_id"].to_list()
-        hidden = pl.col("item_id").is_in([*sealed, *copies])
-        for stage in ("collect", "audit/parts"):
-            for path in (self._folder / stage).glob("*.parquet"):
-                frame = pl.read_parquet(path)
-                if path.name.endswith(".quarantine.parquet"):
-                    hits = pl.Series(held(frame["content"].to_list()), dtype=pl.Boolean)
-                    blank = pl.when(~hits).then(pl.col("content"))
-                    frame = frame.with_columns(blank.alias("content"))
-                    write_parquet(frame, path)
-                elif frame.filter(hidden).height:
-                    write_parquet(frame.filter(~hidden), path)
-        for path in (self._folder / "audit/pairs").glob("*.parquet"):
-            path.unlink()  # texts of candidates for near-copies; the next audit makes them again
-        for path in (self._folder / "collect/evidence").rglob("*.copy"):
-            if any(held([path.read_text(encoding="utf-8", errors="replace")])):
-                path.unlink()  # its digest stays on the batch's record
-        audited = self._folder / "audit/items.parquet"
-        frame = pl.read_parquet(audited).filter(~pl.col("item_id").is_in(copies))
-        content = [c for c in frame.columns if c not in OPEN_COLUMNS]
-        blanks = [pl.when(~hidden).then(pl.col(c)).alias(c) for c in content]
-        write_parquet(frame.with_columns(blanks), audited)
-        delivered = self._folder / "label/manifest.parquet"
-        if delivered.is_file() and pl.read_parquet(delivered).filter(hidden).height:
-            # Its digests would confirm a guess of a sealed text; training asks for a new delivery.
-            for path in (delivered, delivered.with_name("manifest.dsse.json")):
-                path.unlink(missing_ok=True)
-        said = {"seal": seals[0].seal_id, "item_ids": sorted([*sealed, *copies])}
+        said = {"seal": seals[0].seal_id, "item_ids": take_out(self._folder, seals)}
         self._folder.append(LOG, "sealed", said)
         if (self._folder / "report.html").is_file():
             self._project.report()  # an earlier one may quote a text that is sealed now

@@ -59,6 +59,9 @@ def test_the_trace_names_the_team_and_what_it_reads_otherwise(november: Any, sam
     flagged = found.table.filter("flagged")
     assert flagged.select("factor", "level").rows() == [("cohort × domain", "evening × returns")]
     assert set(wrong) <= set(found.queue["item_id"])
+    confirmed = november.evaluate.confirm(found)
+    assert confirmed.table["finding"].to_list() == list(found.findings)
+    assert confirmed.items > 0
     queued = november.evaluate.relabel(found)
     assert queued.to_list() == found.queue["item_id"].to_list()
 
@@ -88,6 +91,12 @@ def test_the_trace_names_the_team_and_what_it_reads_otherwise(november: Any, sam
     assert november.evaluate.forecasts().forecasts.equals(held.forecasts)  # settled once
     kinds = [e.kind for e in november.folder.events("evaluate/releases.jsonl")]
     assert kinds == ["accepted", "traced", "remediated", "traced", "cycle"]
+
+    november.label.deliver()
+    november.train.fit(epochs=1)
+    november.evaluate.measure(november.train.model().predict, model=november.train.digest())
+    moved = november.evaluate.trace(cohorts=TEAMS, moved=True).moved
+    assert {n for team in TEAMS.values() for n in team} <= set(moved["level"])
 
 
 def test_a_trace_needs_new_labels_and_known_people(sealed: Any) -> None:
@@ -123,6 +132,14 @@ def test_answers_are_kept_and_unknown_ones_named(sealed: Any) -> None:
     assert sealed.evaluate.measure(answer, model="m", resume=True).sets.equals(found.sets)
     assert len(asked) == once  # nothing is asked twice
     assert {"batch_id", "domain"} <= set(found.results.columns)
+
+
+def test_open_test_items_go_to_inspect(sealed: Any, tmp_path: Path) -> None:
+    path = sealed.evaluate.inspect_dataset(tmp_path / "items.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert {r["metadata"]["set"] for r in rows} == {"handwritten", "dev"}
+    dev = sealed.evaluate.sets().table.filter(set="dev")["items"][0]
+    assert len(rows) == dev + 32
 
 
 def test_the_learning_curve_goes_on_from_what_there_is(sealed: Any) -> None:
