@@ -108,21 +108,19 @@ class ClosedLoop(Forecasting):
         """
         released = self._folder.events(RELEASES, "accepted")
         self._accepted_or_refuse()
-        new = self.since()
+        self.since()
+        votes = self._project.label.consensus().drop_nulls("value")["item_id"]
+        # By what was there at the release: of what is sealed since, votes and gold still count.
+        old = votes.is_in(self._seen()["item_id"].to_list())
         alpha = tuple(map(float, released[-1].data["alpha"])) or None
         cycles = [
-            self._cycle("release", before, self._before(new), alpha, rates, currency),
-            self._cycle("now", after, new["item_id"], self._alpha(), rates, currency),
+            self._cycle("release", before, votes.filter(old), alpha, rates, currency),
+            self._cycle("now", after, votes.filter(~old), self._alpha(), rates, currency),
         ]
         found = four_outcomes(*cycles)
         verdicts = dict(found.table.select("outcome", "verdict").iter_rows())
         self._folder.append(RELEASES, "cycle", {"release": len(released), **verdicts})
         return found
-
-    def _before(self, new: pl.DataFrame) -> pl.Series:
-        """Return the items that were labelled before."""
-        every = self._project.label.consensus().drop_nulls("value")["item_id"]
-        return every.filter(~every.is_in(new["item_id"].to_list()))
 
     def _cycle(
         self, name: str, measured: Measured, items: pl.Series, alpha: Any, rates: float | None,

@@ -95,8 +95,11 @@ class Releases(Measuring):
 
     def _new_items(self) -> pl.DataFrame:
         """Return the open items that were not there when the last release was accepted."""
-        items, made = self.open_items(), self._folder.events(RELEASES, "accepted")
+        return self.open_items().join(self._seen(), on="item_id", how="anti")
+
+    def _seen(self) -> pl.DataFrame:
+        """Return ``item_id`` of all items that were there at the last release."""
+        made = self._folder.events(RELEASES, "accepted")
         if not made:
-            return items
-        seen = pl.read_parquet(self._folder / f"{FOLDER}/{made[-1].data['release']}-seen.parquet")
-        return items.join(seen, on="item_id", how="anti")
+            return pl.DataFrame(schema={"item_id": pl.String})
+        return pl.read_parquet(self._folder / f"{FOLDER}/{made[-1].data['release']}-seen.parquet")
