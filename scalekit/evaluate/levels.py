@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from scalekit.frames import FrameError, require
 __all__ = [
     "DOMAIN",
     "FEWEST",
+    "Effect",
     "Rule",
     "Scope",
     "domain_level",
@@ -42,11 +43,44 @@ class Rule:
     delta: float
     sure: float
 
-    def probability(self, mean: float, deviation: float) -> float:
-        """Return the probability that an effect of this posterior is over delta."""
+    def probability(self, effect: Effect, share: Array) -> float:
+        """Return the probability that an effect is over delta.
+
+        The more labels disagree, the more their number varies. It is asked whether the effect is
+        over delta, so labels tell no more than they would there, delta over their expected *share*:
+        as in Wilson's interval (1927, JASA 22), whose variance is the bound's own.
+        """
         from scipy.special import ndtr
 
-        return float(ndtr((mean - self.delta) / max(deviation, 1e-9)))
+        told = min(effect.told, float((1 / self.variance(share)).sum()))
+        before, after = 1 / (effect.prior + effect.told), 1 / (effect.prior + told)
+        mean = effect.mean * (told * after) / (effect.told * before)  # the prior's mean is 0
+        deviation = sqrt(max(effect.deviation**2 - before + after, 1e-18))
+        return float(ndtr((mean - self.delta) / deviation))
+
+    def variance(self, share: Array) -> Array:
+        """Return the variance of labels that disagree by delta over their expected *share*."""
+        over = np.clip(share + self.delta, LEAST, MOST)
+        return over * (1 - over)
+
+
+class Effect(NamedTuple):
+    """Posterior mean and deviation of an effect; precision before its labels, and of these."""
+
+    mean: float
+    deviation: float
+    prior: float
+    told: float
+
+    @classmethod
+    def of(cls, fitted: Effects, place: int) -> Effect:
+        """Return the effect at *place*."""
+        return cls(
+            float(fitted.mean[place]),
+            sqrt(fitted.covariance[place, place]),
+            float(fitted.prior[place]),
+            max(float(fitted.gram[place, place]) / fitted.noise**2, 1e-12),
+        )
 
 
 @dataclass(frozen=True)
@@ -54,13 +88,15 @@ class Scope:
     """The judged labels, ready to be fitted; further evidence follows as rows.
 
     ``row`` is a label's place in the training table, ``y`` what it disagrees more than expected,
-    ``weight`` the inverse of its expected variance (mean 1), ``cell`` where its expected share was
-    measured (-1: further evidence) and ``doubt`` the variance of each cell's share.
+    ``share`` how often that is expected, ``weight`` the inverse of its variance (mean 1), ``cell``
+    where its expected share was measured (-1: further evidence) and ``doubt`` the variance of each
+    cell's share.
     """
 
     labels: int
     row: Codes
     y: Array
+    share: Array
     weight: Array
     cell: Codes
     item: Codes
@@ -122,7 +158,7 @@ def scope_of(
     usual = float(variance.mean()) if len(own) else 1.0
     rows = [np.arange(len(own))]
     y = [(own["reference disagrees"] - own["reference expected"]).to_numpy()]
-    weight = [usual / variance]
+    weight, shares = [usual / variance], [share]
     for column in also:
         checked = _checked(table, column)
         part = np.flatnonzero(own[column].is_not_null().to_numpy())
@@ -130,6 +166,7 @@ def scope_of(
         y.append(own[column].cast(pl.Float64).to_numpy()[part] - checked)
         p = min(max(checked, LEAST), MOST)
         weight.append(np.full(len(part), usual / (p * (1 - p))))
+        shares.append(np.full(len(part), p))
     place = np.concatenate(rows)
     factors, names = _factors(own, regressed)
     cell = np.concatenate([own["reference cell"].to_numpy(), np.full(len(place) - len(own), -1)])
@@ -140,6 +177,7 @@ def scope_of(
         labels=len(own),
         row=own["place"].cast(pl.Int64).to_numpy()[place],
         y=np.concatenate(y),
+        share=np.concatenate(shares),
         weight=np.concatenate(weight),
         cell=cell,
         item=item[place],
@@ -207,8 +245,9 @@ def judged_levels(
             labels = int((codes == code).sum())
             place = fitted.places[factor].start + code
             levels[place] = Level(factor, code, place, labels)
-            mean, deviation = float(fitted.mean[place]), sqrt(fitted.covariance[place, place])
-            sure = rule.probability(mean, deviation)
+            effect = Effect.of(fitted, place)
+            mean, deviation = effect.mean, effect.deviation
+            sure = rule.probability(effect, scope.share[scope.factors[factor] == code])
             row = {"factor": factor, "level": name, "labels": labels, "mean": mean, "with": None}
             row |= {"deviation": deviation, "sure": sure, "rows": scope.row[told]}
             out[place] = row | {"flagged": sure >= rule.sure and labels >= FEWEST}
@@ -236,13 +275,15 @@ def domain_level(
     if labels < 2 * FEWEST:
         return None
     fitted = scope.fit(suspects, own)
-    mean, variance = fitted.mu, float(fitted.covariance[0, 0])
+    effect = Effect.of(fitted, 0)
+    mean, variance = effect.mean, effect.deviation**2
     rest = ~np.isin(where, [i for i, name in enumerate(names) if name in regressed])
     if rest[: scope.labels].sum() >= 2 * FEWEST:
         other = scope.fit(suspects, rest)
         mean -= other.mu
         variance += float(other.covariance[0, 0]) + other.spread.get(DOMAIN, 0.0) ** 2
-    sure = rule.probability(mean, sqrt(variance))
+    effect = effect._replace(mean=mean, deviation=sqrt(variance))
+    sure = rule.probability(effect, scope.share[own])
     row = {"factor": DOMAIN, "level": domain, "labels": labels, "mean": mean, "with": None}
     row |= {"deviation": sqrt(variance), "sure": sure, "flagged": sure >= rule.sure}
     return row | {"rows": scope.row[: scope.labels][own[: scope.labels]]}
@@ -266,29 +307,34 @@ def scanned_domains(
             continue
         own = scope.rows_of(DOMAIN, code)
         labels = int((~np.isin(own, suspects)).sum())
-        mean, deviation = float(fitted.mean[place]), sqrt(fitted.covariance[place, place])
-        sure = rule.probability(mean, deviation)
+        effect = Effect.of(fitted, place)
+        mean, deviation = effect.mean, effect.deviation
+        sure = rule.probability(effect, scope.share[scope.factors[DOMAIN] == code])
         row = {"factor": DOMAIN, "level": name, "labels": labels, "mean": mean, "with": None}
         row |= {"deviation": deviation, "sure": sure, "rows": own}
         out.append(row | {"flagged": sure >= rule.sure and labels >= FEWEST})
     return out
 
 
-def labels_needed(excess: float, fitted: Effects, factor: str, rule: Rule) -> int | None:
+def labels_needed(
+    excess: float, fitted: Effects, factor: str, rule: Rule, share: Array
+) -> int | None:
     """Return how many labels a level needs so that this *excess* is flagged in 80 % of cases.
 
-    The posterior mean k * excess (k the shrinkage) must lie over delta by the quantiles of *sure*
-    and of 80 % together, in posterior standard deviations. None when no number would do.
+    *share* is how often labels are expected to disagree. The posterior mean k * excess (k the
+    shrinkage) must lie over delta by the quantiles of *sure* and of 80 % together, in posterior
+    standard deviations. None when no number would do.
     """
     from scipy.special import ndtri
 
     levels = fitted.places[factor].stop - fitted.places[factor].start
     reach = float(ndtri(rule.sure) + ndtri(0.8))
     between = max(fitted.spread[factor] ** 2, excess**2 / levels)
+    noise = max(fitted.noise, sqrt(len(share) / float((1 / rule.variance(share)).sum())))
 
     def told(n: int) -> bool:
-        kept = between / (between + fitted.noise**2 / n)
-        return bool(kept * excess - rule.delta >= reach * sqrt(kept) * fitted.noise / sqrt(n))
+        kept = between / (between + noise**2 / n)
+        return bool(kept * excess - rule.delta >= reach * sqrt(kept) * noise / sqrt(n))
 
     if excess <= rule.delta or not told(10**7):
         return None

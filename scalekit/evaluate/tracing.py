@@ -305,7 +305,7 @@ def _unresolved(rows: Sequence[dict[str, Any]], fitted: Effects, rule: Rule, sco
         if factor == DOMAIN or not sizes:
             continue
         usual = max(1, sizes[len(sizes) // 2])
-        needed = {e: labels_needed(e / 100, fitted, factor, rule) for e in (10, 20)}
+        needed = {e: labels_needed(e / 100, fitted, factor, rule, scope.share) for e in (10, 20)}
         said = [
             f"{n:,} labels for an excess of {e} points (about {n * scope.labels // usual:,} in all)"
             for e, n in needed.items()

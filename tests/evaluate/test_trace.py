@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from scalekit.evaluate.confirmation import Confirmation, confirm
 from scalekit.evaluate.evidence import label_evidence
-from scalekit.evaluate.levels import Rule, labels_needed
+from scalekit.evaluate.levels import Effect, Rule, labels_needed
 from scalekit.evaluate.random_effects import crossed_effects
 from scalekit.evaluate.remediation import excess_change, loss_recovered, moved_by, remediation_cost
 from scalekit.evaluate.tracing import Trace, trace
@@ -397,17 +397,33 @@ def test_the_labels_said_to_be_needed_tell_in_four_of_five_cases(
     level = rng.integers(0, 20, 3000)
     y = rng.normal(0, 0.02, 20)[level] + rng.normal(0, 0.3, 3000)
     effects, rule = crossed_effects(y, {"annotator": level}), Rule(0.05, sure)
-    needed = labels_needed(excess, effects, "annotator", rule)
+    share = np.full(3000, 0.1)
+    noise = np.sqrt(0.15 * 0.85)  # at delta over the share: more than 0.3
+    needed = labels_needed(excess, effects, "annotator", rule, share)
     assert needed is not None
     between = max(effects.spread["annotator"] ** 2, excess**2 / 20)
 
     def told(n: int) -> float:
         """The share of 20,000 levels with this excess that are flagged on n labels."""
-        mean = excess + rng.normal(0, effects.noise / np.sqrt(n), 20_000)
-        kept = between / (between + effects.noise**2 / n)
-        deviation = np.sqrt(kept) * effects.noise / np.sqrt(n)
+        mean = excess + rng.normal(0, noise / np.sqrt(n), 20_000)
+        kept = between / (between + noise**2 / n)
+        deviation = np.sqrt(kept) * noise / np.sqrt(n)
         return float((norm.sf((rule.delta - kept * mean) / deviation) >= sure).mean())
 
     assert 0.79 <= told(needed) <= 0.92
     assert told(needed // 2) < 0.75
-    assert labels_needed(0.05, effects, "annotator", rule) is None
+    assert labels_needed(0.05, effects, "annotator", rule, share) is None
+
+
+def test_labels_tell_no_more_than_they_would_at_delta_over_their_share() -> None:
+    rule = Rule(0.05, 0.95)
+    share = np.full(40, 0.1)
+    there = 40 / (0.15 * 0.85)  # their precision, at 0.15
+    assert 1 / rule.variance(share) == pytest.approx(there / 40)
+    for told, counted in ((40 / (0.1 * 0.9), there), (100.0, 100.0)):
+        prior, rest = 30.0, 0.002  # what else is not known, the mean of all say
+        mean = 0.2 * told / (prior + told)
+        effect = Effect(mean, (rest + 1 / (prior + told)) ** 0.5, prior, told)
+        deviation = (rest + 1 / (prior + counted)) ** 0.5
+        wanted = norm.sf(0.05, 0.2 * counted / (prior + counted), deviation)
+        assert rule.probability(effect, share) == pytest.approx(wanted)
