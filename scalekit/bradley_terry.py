@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from scalekit.display import View, block, counted, note, table
-from scalekit.figures import figure
-from scalekit.frames import FrameError
-from scalekit.judgements import sound_judgements
-from scalekit.paired import (
+from scalekit.bradley_terry_fit import (
     PRIOR_SD,
     Comparisons,
     Fit,
@@ -25,6 +21,10 @@ from scalekit.paired import (
     resampled_fits,
     strength_table,
 )
+from scalekit.display import View, block, counted, note, table
+from scalekit.figures import forest_plot
+from scalekit.frames import FrameError
+from scalekit.judgements import sound_judgements
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -52,20 +52,9 @@ class BradleyTerry(View):
 
     def plot(self) -> go.Figure:
         """Return the strengths with their intervals, the strongest on top."""
-        import plotly.graph_objects as go
-
-        shown = self.table
-        up, down = shown["to"] - shown["strength"], shown["strength"] - shown["from"]
-        drawn = figure(
-            "Strength in paired comparisons", x="log-odds, mean 0", height=120 + 28 * len(shown)
-        )
-        drawn.add_trace(
-            go.Scatter(
-                x=shown["strength"].to_list(), y=shown["name"].to_list(), mode="markers",
-                error_x={"type": "data", "array": up.to_list(), "arrayminus": down.to_list()},
-            )
-        )  # fmt: skip
-        return drawn.update_yaxes(autorange="reversed")
+        title, x = "Strength in paired comparisons", "log-odds, mean 0"
+        drawn = forest_plot(title, self.table, "name", "strength", x=x)
+        return drawn.update_traces(error_x_color=None)
 
     def to_html(self) -> str:
         """Show the strengths, the advantage of being shown first, and what was done about gaps."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+    import polars as pl
 
-__all__ = ["INK", "PALETTE", "figure", "figure_png"]
+__all__ = ["INK", "PALETTE", "error_bars", "figure", "figure_png", "forest_plot"]
 
 INK = "#7f7f7f"  # readable on white and on dark
 PALETTE = ("#3b7dd8", "#e08a1e", "#3a9d5d", "#c0504d", "#8064a2", "#4bacc6", "#b58900", "#7f7f7f")
@@ -36,6 +37,28 @@ def figure(title: str, *, x: str = "", y: str = "", height: int = 320) -> go.Fig
             "yaxis": {"title": {"text": y}, "automargin": True, **axis},
         }
     )
+
+
+def error_bars(table: pl.DataFrame, value: str, digits: int | None = None) -> dict[str, Any]:
+    """Return the error bars around the column *value* whose ends are ``from`` and ``to``."""
+    up, down = table["to"] - table[value], table[value] - table["from"]
+    if digits is not None:
+        up, down = up.round(digits), down.round(digits)
+    return {"array": up.to_list(), "arrayminus": down.to_list(), "color": INK}
+
+
+def forest_plot(
+    title: str, table: pl.DataFrame, name: str, value: str, *, x: str, spacing: int = 28
+) -> go.Figure:
+    """Return the column *value* with its intervals as points, the first row on top."""
+    import plotly.graph_objects as go
+
+    points = go.Scatter(
+        x=table[value].to_list(), y=table[name].to_list(), mode="markers",
+        error_x=error_bars(table, value),
+    )  # fmt: skip
+    drawn = figure(title, x=x, height=120 + spacing * len(table)).add_trace(points)
+    return drawn.update_yaxes(autorange="reversed")
 
 
 def figure_png(drawn: go.Figure | Mapping[str, Any], width: int = 760) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import plotly.graph_objects as go
+import polars as pl
 import pytest
 
-from scalekit.figures import figure, figure_png
+from scalekit.figures import INK, error_bars, figure, figure_png, forest_plot
 
 
 def drawn(*traces: tuple[list[str], list[float | None]]) -> bytes:
@@ -50,3 +51,15 @@ def test_a_dollar_sign_in_a_name_is_no_formula() -> None:
     for n in (0, 1):
         cloud.add_trace(go.Scattergl(x=[n], y=[n], mode="markers", name=f"{name} {n}"))
     assert figure_png(cloud).startswith(b"\x89PNG")
+
+
+def test_a_forest_plot_has_each_row_with_its_interval_and_the_first_on_top() -> None:
+    table = pl.DataFrame(
+        {"model": ["a", "b"], "mean": [0.75, 0.5], "from": [0.5, None], "to": [1.0, None]}
+    )
+    made = forest_plot("Means", table, "model", "mean", x="share")
+    (points,) = made.to_plotly_json()["data"]
+    bars = {"array": [0.25, None], "arrayminus": [0.25, None], "color": INK}
+    assert (points["x"], points["y"], points["error_x"]) == ([0.75, 0.5], ["a", "b"], bars)
+    assert made.layout.yaxis.autorange == "reversed"
+    assert error_bars(table, "mean", 0)["array"] == [0.0, None]

@@ -24,7 +24,7 @@ GROUND = {
     "coefficients",
     "roc",
     "judgements",
-    "paired",
+    "bradley_terry_fit",
     "bradley_terry",
 }
 ROOMS = {"specify", "collect", "audit", "label", "govern", "evaluate", "decide"}

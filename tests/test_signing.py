@@ -8,27 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from canonical_values import quick, value
+from hypothesis import given
 from hypothesis import strategies as st
 
-from scalekit.signing import (
-    canonical,
-    digest,
-    digest_file,
-    merkle_root,
-)
-
-text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-scalar = st.none() | st.booleans() | st.integers() | text
-value = st.recursive(
-    scalar,
-    lambda v: (
-        st.lists(v, max_size=4)
-        | st.dictionaries(text.map(lambda t: unicodedata.normalize("NFC", t)), v, max_size=4)
-    ),
-    max_leaves=10,
-)
-quick = settings(deadline=None, max_examples=150)
+from scalekit.signing import canonical, digest, digest_file, merkle_root
 
 
 def rewritten(content: Any, form: str) -> Any:

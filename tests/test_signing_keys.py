@@ -3,16 +3,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from canonical_values import quick, text, value
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scalekit.signing import (
@@ -25,19 +25,6 @@ from scalekit.signing import (
     private_file,
     public_key_id,
 )
-
-text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-scalar = st.none() | st.booleans() | st.integers() | text
-value = st.recursive(
-    scalar,
-    lambda v: (
-        st.lists(v, max_size=4)
-        | st.dictionaries(text.map(lambda t: unicodedata.normalize("NFC", t)), v, max_size=4)
-    ),
-    max_leaves=10,
-)
-quick = settings(deadline=None, max_examples=150)
-
 
 # --- keys ---------------------------------------------------------------------------------------
 

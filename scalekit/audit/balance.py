@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from scalekit.display import View, block, note, table
-from scalekit.figures import INK, figure
+from scalekit.figures import error_bars, figure
 from scalekit.frames import require, to_polars
 from scalekit.intervals import wilson
 
@@ -43,12 +43,8 @@ class Balance(View):
 
         names = self.table["category"].to_list()
         share = [round(s, 4) for s in self.table["share"]]
-        up = [round(t - s, 4) for t, s in zip(self.table["to"], self.table["share"], strict=True)]
-        down = [
-            round(s - f, 4) for f, s in zip(self.table["from"], self.table["share"], strict=True)
-        ]
         drawn = figure("Share of each category, with its target", y="share of items")
-        error = {"array": up, "arrayminus": down, "color": INK}
+        error = error_bars(self.table, "share", 4)
         drawn.add_trace(go.Bar(name="present", x=names, y=share, error_y=error))
         target = [round(t, 4) for t in self.table["target"]]
         drawn.add_trace(

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scalekit.display import View, block, note, table
-from scalekit.figures import INK, figure
+from scalekit.figures import error_bars, figure
 from scalekit.frames import FrameError, ids_unique, require, texts_given, to_polars
 from scalekit.intervals import Z95, wilson
 from scalekit.roc import roc_area
@@ -92,11 +92,7 @@ class QualityClassifier(View):
         import plotly.graph_objects as go
 
         rows = self.calibration.to_dicts()
-        error = {
-            "array": [round(r["to"] - r["kept"], 4) for r in rows],
-            "arrayminus": [round(r["kept"] - r["from"], 4) for r in rows],
-            "color": INK,
-        }
+        error = error_bars(self.calibration, "kept", 4)
         drawn = figure("Kept, by the probability said", x="probability said", y="share kept")
         said, kept = ([round(r[c], 4) for r in rows] for c in ("said", "kept"))
         drawn.add_trace(go.Scatter(name="held out", x=said, y=kept, mode="markers", error_y=error))

@@ -14,7 +14,7 @@ from scalekit.evaluate.error_factors import ErrorFactors, error_factors
 from scalekit.evaluate.evidence import LabelEvidence, label_evidence
 from scalekit.evaluate.exposed import USES, Exposure, exposure, text_mark
 from scalekit.evaluate.flagged import WithoutFlagged, without_flagged
-from scalekit.evaluate.held_texts import holders, redact_notebook
+from scalekit.evaluate.held_texts import holders, redact_notebook, texts_held
 from scalekit.evaluate.inspect_logs import (
     InspectLog,
     InspectLogError,
@@ -192,6 +192,7 @@ __all__ = [
     "tango",
     "text_mark",
     "text_proxy",
+    "texts_held",
     "token_f1",
     "trace",
     "wilson",

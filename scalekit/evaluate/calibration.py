@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from scalekit.display import View, block, note, table
-from scalekit.figures import INK, figure
+from scalekit.figures import error_bars, figure
 from scalekit.frames import FrameError, ids_unique, require, to_polars
 from scalekit.intervals import wilson
 
@@ -80,12 +80,7 @@ class ForecastCalibration(View):
 
         rows = self.forecasts.filter(pl.col("state") == "counted")
         drawn = figure("Forecasts and what came", x="run", y="score")
-        expected = rows["expected"]
-        error = {
-            "array": (rows["to"] - expected).round(4).to_list(),
-            "arrayminus": (expected - rows["from"]).round(4).to_list(),
-            "color": INK,
-        }
+        error = error_bars(rows, "expected", 4)
         runs = rows["run_id"].to_list()
         for name, extra in (("expected", {"error_y": error}), ("outcome", {})):
             y = rows[name].round(4).to_list()

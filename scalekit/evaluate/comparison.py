@@ -15,7 +15,7 @@ from scalekit.evaluate.multiplicity import benjamini_hochberg, holm
 from scalekit.evaluate.paired import mcnemar_p, non_inferiority, sign_flip, t_p, tango
 from scalekit.evaluate.resolution import least_detectable, minimum_detectable
 from scalekit.evaluate.scores import SMALLEST, mean_bounds, standard_error, unit_cells, unseen
-from scalekit.figures import INK, figure
+from scalekit.figures import INK, error_bars, figure
 from scalekit.frames import FrameError, ids_unique, require, to_polars
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ class Comparison(View):
             f"{b} minus {a}, with 95 % intervals", x=f"difference in {self.metric}",
             height=140 + 24 * len(shown),
         )  # fmt: skip
-        up, down = shown["to"] - shown["difference"], shown["difference"] - shown["from"]
-        error = {"array": up.to_list(), "arrayminus": down.to_list(), "color": INK}
+        error = error_bars(shown, "difference")
         drawn.add_trace(
             go.Scatter(x=shown["difference"].to_list(), y=labels, error_x=error, mode="markers")
         )

@@ -13,7 +13,8 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,8 @@ import polars as pl
 
 from scalekit.evaluate.sealed_tags import folded
 from scalekit.frames import write_atomically
-from scalekit.text import folded_words
 
-__all__ = ["SHORTEST", "holders", "redact_notebook"]
+__all__ = ["SHORTEST", "holders", "redact_notebook", "texts_held"]
 
 SHORTEST = 5
 """Words that a text must have to be looked for: fewer stand in files by chance."""
@@ -41,11 +41,16 @@ def holders(root: Path, texts: Sequence[str]) -> pl.DataFrame:
     wanted = _wanted(texts)
     found = []
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
-        parts = [folded(said) for said in _texts(path.name, path.read_bytes())]
-        hits = sum(any(text in part for part in parts) for text in wanted)
+        hits = _held(_texts(path.name, path.read_bytes()), wanted)
         if hits:
-            found.append({"file": str(path.relative_to(root)), "texts": hits})
+            found.append({"file": str(path.relative_to(root)), "texts": len(hits)})
     return pl.DataFrame(found, schema={"file": pl.String, "texts": pl.Int64})
+
+
+def texts_held(path: Path, texts: Sequence[str]) -> list[bool]:
+    """Return for each text whether it stands in the file; read as by :func:`holders`."""
+    hits = _held(_texts(path.name, path.read_bytes()), _wanted(texts))
+    return [folded(text) in hits for text in texts]
 
 
 def redact_notebook(path: Path, texts: Sequence[str]) -> int:
@@ -58,8 +63,7 @@ def redact_notebook(path: Path, texts: Sequence[str]) -> int:
     gone = 0
     for cell in notebook.get("cells", []):
         for place, output in enumerate(cell.get("outputs", [])):
-            said = [folded(text) for text in _texts("output.json", json.dumps(output).encode())]
-            if any(text in part for text in wanted for part in said):
+            if _held(_texts("output.json", json.dumps(output).encode()), wanted):
                 shown = {"output_type": "stream", "name": "stdout", "text": [TAKEN_OUT]}
                 cell["outputs"][place] = shown
                 gone += 1
@@ -68,8 +72,26 @@ def redact_notebook(path: Path, texts: Sequence[str]) -> int:
     return gone
 
 
-def _wanted(texts: Sequence[str]) -> list[str]:
-    return sorted({folded(text) for text in texts if len(folded_words(text)) >= SHORTEST})
+def _wanted(texts: Sequence[str]) -> Mapping[tuple[str, ...], list[str]]:
+    """Return the folded texts that are looked for, by their first words."""
+    wanted = defaultdict(list)
+    for text in set(map(folded, texts)):
+        words = text.split()
+        if len(words) >= SHORTEST:
+            wanted[tuple(words[:SHORTEST])].append(text)
+    return wanted
+
+
+def _held(parts: Iterable[str], wanted: Mapping[tuple[str, ...], list[str]]) -> set[str]:
+    """Return those of the wanted texts that stand in any part."""
+    found: set[str] = set()
+    for said in parts:
+        part = folded(said)
+        words = part.split()
+        runs = zip(*(words[i:] for i in range(SHORTEST)), strict=False)
+        for first in set(runs) & wanted.keys():
+            found.update(text for text in wanted[first] if text in part)
+    return found
 
 
 def _texts(name: str, content: bytes) -> Iterator[str]:

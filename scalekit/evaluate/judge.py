@@ -13,6 +13,7 @@ import polars as pl
 
 from scalekit.coefficients import bootstrap_alpha
 from scalekit.display import View, badge, block, counted, note, table
+from scalekit.evaluate.leave_one_out import leave_one_out, pairwise_agreement
 from scalekit.evaluate.votes import (
     Array,
     Codes,
@@ -22,12 +23,11 @@ from scalekit.evaluate.votes import (
     agreement_of_two,
     agreement_weights,
     codes,
-    difference_interval,
     in_order,
     read_votes,
     share_interval,
 )
-from scalekit.figures import INK, figure
+from scalekit.figures import error_bars, figure
 from scalekit.frames import FrameError, require, to_polars
 from scalekit.gates import Check
 from scalekit.intervals import Z95
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["JudgeAgreement", "JudgeError", "judge_agreement", "scored_by_judge"]
 
 Z80 = 0.8416212335729143  # the 80 % point of the normal distribution: the power asked for
-EVERYBODY = "(all)"
 
 
 class JudgeError(RuntimeError):
@@ -141,13 +140,11 @@ class JudgeAgreement(View):
             ("two panelists", shown.filter(pl.col("one") != self.judge)),
             (f"{self.judge} and a panelist", shown.filter(pl.col("one") == self.judge)),
         ):
-            at = own["agreement"]
-            up, down = (own["to"] - at).to_list(), (at - own["from"]).to_list()
             drawn.add_trace(
                 go.Scatter(
-                    name=name, x=at.to_list(), mode="markers",
+                    name=name, x=own["agreement"].to_list(), mode="markers",
                     y=[f"{a} and {b}" for a, b in own.select("one", "other").iter_rows()],
-                    error_x={"type": "data", "array": up, "arrayminus": down, "color": INK},
+                    error_x=error_bars(own, "agreement"),
                 )
             )  # fmt: skip
         return drawn.update_yaxes(autorange="reversed")
@@ -232,31 +229,21 @@ def judge_agreement(
     shares, first = _shares(own, votes)
     # The last row and column stand for a missing verdict.
     weights = np.pad(agreement_weights(votes.values, level), ((0, 1), (0, 1)))
-    counts = np.pad(votes.counts, ((0, 0), (0, 1)))
-    many = counts.sum(axis=1)
-    rows = [
-        _left_out(votes, counts, shares, weights, many, rater) for rater in range(len(votes.raters))
-    ]
-    people = _among(counts, weights)
-    judged = ((counts @ weights) * shares).sum(axis=1) / many
-    overall = {"panelist": EVERYBODY, **_compared(people, judged)}
-    deviation = overall.pop("deviation")
-    for row in rows:
-        row.pop("deviation")
+    compared, deviation = leave_one_out(votes, shares, weights)
     return JudgeAgreement(
         judge=judge,
         margin=margin,
-        table=pl.DataFrame([overall, *rows]),
+        table=compared,
         pairs=agreement_of_two(_every_two(votes, first, judge), weights, draws=draws, seed=seed),
-        majority=_with_majority(counts, shares),
-        tied=len(counts) - int(_decided(counts).sum()),
+        majority=_with_majority(votes.counts, shares),
+        tied=len(votes.items) - int(_decided(votes.counts).sum()),
         unanswered=own["value"].null_count(),
         self_consistency=_consistency(own, votes, weights),
         alpha=bootstrap_alpha(
             votes.counts, level, _numbers(votes.values, level), samples=draws, seed=seed
         ),
         level=level,
-        needed=_needed(overall, deviation, margin),
+        needed=_needed(compared.row(0, named=True), deviation, margin),
     )
 
 
@@ -336,39 +323,6 @@ def _shares(own: pl.DataFrame, votes: Votes) -> tuple[Array, Codes]:
     return shares / shares.sum(axis=1, keepdims=True), first
 
 
-def _among(counts: Array, weights: Array) -> Array:
-    """Return, for each item, the mean agreement of every two of its votes."""
-    many = counts.sum(axis=1)
-    both = ((counts @ weights) * counts).sum(axis=1) - counts @ np.diag(weights)
-    return np.asarray(both / (many * (many - 1)))
-
-
-def _left_out(
-    votes: Votes, counts: Array, shares: Array, weights: Array, many: Any, rater: int
-) -> dict[str, Any]:
-    """Compare one panelist, and the judge, with the others on the panelist's items."""
-    there = votes.said[:, rater] >= 0
-    own = np.eye(counts.shape[1])[votes.said[there, rater]]
-    others = counts[there] - own
-    left = (many[there] - 1)[:, None]
-    with_others = (others @ weights) / left
-    found = _compared((with_others * own).sum(axis=1), (with_others * shares[there]).sum(axis=1))
-    return {"panelist": votes.raters[rater], **found}
-
-
-def _compared(people: Array, judged: Array) -> dict[str, Any]:
-    mean, low, high, deviation = difference_interval(judged - people)
-    return {
-        "items": len(people),
-        "panelist agrees": float(people.mean()),
-        "judge agrees": float(judged.mean()),
-        "difference": mean,
-        "from": low,
-        "to": high,
-        "deviation": deviation,
-    }
-
-
 def _needed(overall: dict[str, Any], deviation: float, margin: float) -> int | None:
     room = overall["difference"] + margin
     if overall["from"] > -margin or room <= 0:
@@ -398,7 +352,7 @@ def _consistency(
     items = again["item_id"].unique().sort().to_list()
     counts = np.zeros((len(items), len(weights)))
     np.add.at(counts, (codes(again["item_id"], items), _verdict_codes(again, votes)), 1.0)
-    return (*share_interval(_among(counts, weights)), len(items))
+    return (*share_interval(pairwise_agreement(counts, weights)), len(items))
 
 
 def _every_two(votes: Votes, first: Codes, judge: str) -> list[Two]:

@@ -16,7 +16,7 @@ from scalekit.evaluate.examples import Examples, examples, right
 from scalekit.evaluate.paired import non_inferiority
 from scalekit.evaluate.proxy import MakeProxy, text_proxy
 from scalekit.evaluate.resolution import minimum_detectable
-from scalekit.figures import INK, figure
+from scalekit.figures import error_bars, figure
 from scalekit.frames import FrameError, to_polars
 
 if TYPE_CHECKING:
@@ -73,14 +73,8 @@ class KeepTest(View):
         import plotly.graph_objects as go
 
         drawn = figure("Gain by synthetic items, with 95 % intervals", y="accuracy, with - without")
-        rows = self.parts.to_dicts()
-        error = {
-            "array": [round(r["to"] - r["gain"], 4) for r in rows],
-            "arrayminus": [round(r["gain"] - r["from"], 4) for r in rows],
-            "color": INK,
-        }
-        heights = [round(r["gain"], 4) for r in rows]
-        names = [r["part"] for r in rows]
+        error = error_bars(self.parts, "gain", 4)
+        names, heights = self.parts["part"].to_list(), self.parts["gain"].round(4).to_list()
         return drawn.add_trace(go.Bar(name="gain", x=names, y=heights, error_y=error))
 
     def to_html(self) -> str:

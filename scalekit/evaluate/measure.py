@@ -16,7 +16,7 @@ from scalekit.evaluate.predictors import predictor
 from scalekit.evaluate.scores import FEW, SMALLEST, Sliced, few_failures, score_cells, sliced
 from scalekit.evaluate.scores import macro_f1 as _macro_f1
 from scalekit.evaluate.scoring import CATEGORY, Scorer
-from scalekit.figures import INK, figure
+from scalekit.figures import error_bars, figure
 from scalekit.frames import FrameError, require, to_polars
 from scalekit.intervals import wilson
 
@@ -177,16 +177,9 @@ class Measured(View):
         sets = self.categories["set"].unique(maintain_order=True).to_list()
         for name in [s for s in sets if s != "train"]:
             rows = self.categories.filter(pl.col("set") == name)
-            share = rows[value].to_list()
-            error = {
-                "array": [round(t - s, 4) for t, s in zip(rows["to"], share, strict=True)],
-                "arrayminus": [round(s - f, 4) for f, s in zip(rows["from"], share, strict=True)],
-                "color": INK,
-            }
-            heights = [round(s, 4) for s in share]
-            drawn.add_trace(
-                go.Bar(name=name, x=rows["category"].to_list(), y=heights, error_y=error)
-            )
+            names, heights = rows["category"].to_list(), rows[value].round(4).to_list()
+            error = error_bars(rows, value, 4)
+            drawn.add_trace(go.Bar(name=name, x=names, y=heights, error_y=error))
         return drawn.update_yaxes(range=[0, 1.05])
 
     def to_html(self) -> str:

@@ -16,7 +16,7 @@ import polars as pl
 from scalekit.coefficients import Coefficient, krippendorff_alpha
 from scalekit.display import View, block, counted, note, table
 from scalekit.evaluate.votes import Array, codes, mean_draws
-from scalekit.figures import INK, figure
+from scalekit.figures import forest_plot
 from scalekit.frames import FrameError, require, to_polars
 
 if TYPE_CHECKING:
@@ -68,24 +68,8 @@ class MqmScores(View):
 
     def plot(self) -> go.Figure:
         """Return the system scores with their intervals, the best on top."""
-        import plotly.graph_objects as go
-
-        shown = self.table
-        at = shown["score"]
-        drawn = figure(
-            "Points of errors a segment, with 95 % intervals", x="points (less is better)",
-            height=120 + 24 * len(shown),
-        )  # fmt: skip
-        drawn.add_trace(
-            go.Scatter(
-                x=at.to_list(), y=shown["system"].to_list(), mode="markers",
-                error_x={
-                    "type": "data", "array": (shown["to"] - at).to_list(),
-                    "arrayminus": (at - shown["from"]).to_list(), "color": INK,
-                },
-            )
-        )  # fmt: skip
-        return drawn.update_yaxes(autorange="reversed")
+        title, x = "Points of errors a segment, with 95 % intervals", "points (less is better)"
+        return forest_plot(title, self.table, "system", "score", x=x, spacing=24)
 
     def to_html(self) -> str:
         """Show the systems, then the raters and how far they agree."""

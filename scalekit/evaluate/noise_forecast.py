@@ -14,7 +14,7 @@ from scalekit.display import View, block, note, table
 from scalekit.evaluate.examples import Examples, examples, right
 from scalekit.evaluate.gold_error import GoldError, gold_error
 from scalekit.evaluate.proxy import MakeProxy, text_proxy
-from scalekit.figures import INK, figure
+from scalekit.figures import error_bars, figure
 from scalekit.frames import to_polars
 from scalekit.intervals import wilson
 from scalekit.signing import digest
@@ -77,17 +77,13 @@ class Forecast(View):
 
         whole = {"domain": "all", "last": self.last, "expected": self.expected}
         whole |= {"from": self.low, "to": self.high}
-        rows = [whole, *(self.domains.to_dicts() if len(self.domains) > 1 else [])]
-        names = [r["domain"] for r in rows]
+        rows = pl.DataFrame([whole, *(self.domains.to_dicts() if len(self.domains) > 1 else [])])
+        names = rows["domain"].to_list()
         drawn = figure("Forecast of the dev score, with 95 % intervals", y="accuracy")
-        drawn.add_trace(go.Bar(name="last", x=names, y=[round(r["last"], 4) for r in rows]))
-        error = {
-            "array": [round(r["to"] - r["expected"], 4) for r in rows],
-            "arrayminus": [round(r["expected"] - r["from"], 4) for r in rows],
-            "color": INK,
-        }
-        heights = [round(r["expected"], 4) for r in rows]
-        drawn.add_trace(go.Bar(name="expected", x=names, y=heights, error_y=error))
+        error = error_bars(rows, "expected", 4)
+        for name, extra in (("last", {}), ("expected", {"error_y": error})):
+            heights = rows[name].round(4).to_list()
+            drawn.add_trace(go.Bar(name=name, x=names, y=heights, **extra))
         return drawn.update_yaxes(range=[0, 1.05])
 
     def to_html(self) -> str:

@@ -11,7 +11,7 @@ from scalekit.bradley_terry import BradleyTerry, bradley_terry
 from scalekit.coefficients import Coefficient, bootstrap_alpha, krippendorff_alpha
 from scalekit.display import View, block, counted, note, table
 from scalekit.evaluate.votes import share_interval
-from scalekit.figures import INK, figure
+from scalekit.figures import INK, forest_plot
 from scalekit.frames import FrameError, require, to_polars
 from scalekit.judgements import position_bias, sound_judgements
 
@@ -49,22 +49,10 @@ class WinRates(View):
 
     def plot(self) -> go.Figure:
         """Return the win rates with their intervals, the strongest model on top."""
-        import plotly.graph_objects as go
-
-        shown = self.table
-        at = shown["win rate"]
-        drawn = figure("Win rate, with 95 % intervals", x="share", height=120 + 28 * len(shown))
-        drawn.add_trace(
-            go.Scatter(
-                x=at.to_list(), y=shown["model"].to_list(), mode="markers",
-                error_x={
-                    "type": "data", "array": (shown["to"] - at).to_list(),
-                    "arrayminus": (at - shown["from"]).to_list(), "color": INK,
-                },
-            )
-        )  # fmt: skip
+        title = "Win rate, with 95 % intervals"
+        drawn = forest_plot(title, self.table, "model", "win rate", x="share")
         drawn.add_vline(0.5, line_dash="dash", line_color=INK)
-        return drawn.update_yaxes(autorange="reversed").update_xaxes(range=[0, 1])
+        return drawn.update_xaxes(range=[0, 1])
 
     def to_html(self) -> str:
         """Show the models, every two of them, the panel's agreement and the position bias."""

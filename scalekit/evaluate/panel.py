@@ -13,7 +13,7 @@ import polars as pl
 from scalekit.coefficients import bootstrap_alpha, krippendorff_alpha
 from scalekit.display import View, block, counted, note, table
 from scalekit.evaluate.votes import Array, mean_interval, read_votes
-from scalekit.figures import INK, figure
+from scalekit.figures import forest_plot
 from scalekit.frames import FrameError, require, to_polars
 
 if TYPE_CHECKING:
@@ -46,23 +46,9 @@ class PanelScores(View):
 
     def plot(self) -> go.Figure:
         """Return each model's share of the points with its interval, the best on top."""
-        import plotly.graph_objects as go
-
         shown = self.table.filter(pl.col("criterion") == OVERALL).sort("mean", descending=True)
-        at = shown["mean"]
-        drawn = figure(
-            "Share of the points, with 95 % intervals", x="share", height=120 + 28 * len(shown)
-        )
-        drawn.add_trace(
-            go.Scatter(
-                x=at.to_list(), y=shown["model"].to_list(), mode="markers",
-                error_x={
-                    "type": "data", "array": (shown["to"] - at).to_list(),
-                    "arrayminus": (at - shown["from"]).to_list(), "color": INK,
-                },
-            )
-        )  # fmt: skip
-        return drawn.update_yaxes(autorange="reversed")
+        title = "Share of the points, with 95 % intervals"
+        return forest_plot(title, shown, "model", "mean", x="share")
 
     def to_html(self) -> str:
         """Show the means, the differences between models, and the panel's own agreement."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scalekit.display import View, block, note, table
 from scalekit.evaluate.examples import Examples, examples, right
 from scalekit.evaluate.proxy import MakeProxy, text_proxy
-from scalekit.figures import INK, PALETTE, figure
+from scalekit.figures import PALETTE, error_bars, figure
 from scalekit.frames import FrameError, to_polars
 
 if TYPE_CHECKING:
@@ -67,18 +67,12 @@ class LearningCurve(View):
         drawn = figure("Learning curve, with 95 % intervals", x="training items", y="accuracy")
         for number, kind in enumerate(("measured", "expected")):
             rows = self.points.filter(pl.col("kind") == kind)
-            score = rows["score"]
-            error = {
-                "array": (rows["to"] - score).round(4).to_list(),
-                "arrayminus": (score - rows["from"]).round(4).to_list(),
-                "color": INK,
-            }
             drawn.add_trace(
                 go.Scatter(
                     name=kind,
                     x=rows["items"].to_list(),
-                    y=score.round(4).to_list(),
-                    error_y=error,
+                    y=rows["score"].round(4).to_list(),
+                    error_y=error_bars(rows, "score", 4),
                     mode="lines+markers",
                     marker={"color": PALETTE[number]},
                 )

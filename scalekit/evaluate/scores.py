@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scalekit.display import View, block, note, table
-from scalekit.figures import INK, figure
+from scalekit.figures import error_bars, figure
 from scalekit.frames import FrameError, require
 from scalekit.intervals import clopper_pearson, wilson
 
@@ -186,12 +186,10 @@ class Sliced(View):
         names = pl.concat_str([pl.col(c).cast(pl.String).fill_null("–") for c in self.columns],
                               separator=" · ")  # fmt: skip
         for (which,), rows in shown.group_by("set", maintain_order=True):
-            up, down = rows["to"] - rows[value], rows[value] - rows["from"]
-            error = {"array": up.to_list(), "arrayminus": down.to_list(), "color": INK}
             drawn.add_trace(
                 go.Scatter(
                     x=rows[value].to_list(), y=rows.select(names).to_series().to_list(),
-                    error_x=error, mode="markers", name=str(which),
+                    error_x=error_bars(rows, value), mode="markers", name=str(which),
                 )
             )  # fmt: skip
         return drawn.update_xaxes(range=[0, 1.02])

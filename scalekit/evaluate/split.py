@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ __all__ = ["SETS", "SHARES", "groups", "split"]
 
 SETS = ("train", "dev", "sealed", "vault")
 """What items are split into: learned from, looked at, scored in totals, opened once."""
+OPEN = ("train", "dev")  # what people may look at
 SHARES = {"train": 0.7, "dev": 0.15, "sealed": 0.15}
 
 
@@ -54,6 +55,7 @@ def split(
     threshold: float = 0.5,
     seed: int = 0,
     pinned: Mapping[str, str] | None = None,
+    shown: Collection[str] = (),
     by: str | None = None,
 ) -> pl.DataFrame:
     """Split items into sets: ``item_id, group, set``.
@@ -78,13 +80,15 @@ def split(
         Another seed, another split.
     pinned
         Items whose set is settled (item_id to set); their groups go with them.
+    shown
+        Items that somebody has looked at: they and their groups go to train or dev.
     by
         Column of dates, times, numbers, or text in ISO 8601.
 
     Raises
     ------
     ValueError
-        When the shares do not make 1, or name another set.
+        When the shares do not make 1, name another set, or leave what was shown no set.
     FrameError
         When a column is missing, an id repeats, or *by* can't be ordered.
     """
@@ -103,12 +107,14 @@ def split(
         members[group].append(row)
     ids, pinned = table["item_id"].to_list(), pinned or {}
     settled = {g: pinned[ids[r]] for g, rows in members.items() for r in rows if ids[r] in pinned}
+    seen = set(shown)
+    opened = {g for g, rows in members.items() if any(ids[r] in seen for r in rows)}
     if by is None:
-        chosen = _assign(members, ids, kinds, shares, seed, settled)
+        chosen = _assign(members, ids, kinds, shares, seed, settled, opened)
     else:
         at = _ordered(require(table, (by,), "items")[by])
         latest = {g: max(at[r] for r in rows) for g, rows in members.items()}
-        chosen = _assign_by_time(members, ids, kinds, shares, seed, settled, latest)
+        chosen = _assign_by_time(members, ids, kinds, shares, seed, settled, opened, latest)
     return pl.DataFrame(
         {"item_id": ids, "group": number, "set": [chosen[g] for g in number]},
         schema={"item_id": pl.String, "group": pl.Int64, "set": pl.String},
@@ -122,6 +128,7 @@ def _assign(
     shares: Mapping[str, float],
     seed: int,
     settled: Mapping[int, str],
+    opened: Collection[int],
 ) -> dict[int, str]:
     whole = Counter(kinds)
     # A settled set may have no share any more: it takes what is its own, and nothing else.
@@ -142,7 +149,13 @@ def _assign(
         def wanting(name: str, here: Counter[str] = here) -> tuple[float, float]:
             return sum(lacks[name][k] * c for k, c in here.items()), left[name]
 
-        best = settled.get(group) or max(open_to, key=wanting)
+        may = [s for s in open_to if s in OPEN] if group in opened else open_to
+        if not may and group not in settled:
+            raise ValueError(
+                f"item {ids[rows[0]]!r} was shown, so it can't be in {', '.join(open_to)}: give "
+                "train or dev a share"
+            )
+        best = settled.get(group) or max(may, key=wanting)
         chosen[group] = best
         left[best] -= len(rows)
         for kind, count in here.items():
@@ -157,6 +170,7 @@ def _assign_by_time(
     shares: Mapping[str, float],
     seed: int,
     settled: Mapping[int, str],
+    opened: Collection[int],
     latest: Mapping[int, float],
 ) -> dict[int, str]:
     """Give the earliest groups to train, then stratify the later ones among the other sets."""
@@ -167,7 +181,8 @@ def _assign_by_time(
         place = {r: n for n, r in enumerate(rows)}
         near = {g: [place[r] for r in members] for g, members in own.items()}
         told = [ids[r] for r in rows], [kinds[r] for r in rows]
-        return _assign(near, *told, among, seed, {g: s for g, s in settled.items() if g in own})
+        known = {g: s for g, s in settled.items() if g in own}
+        return _assign(near, *told, among, seed, known, opened)
 
     of_time: dict[float, list[int]] = defaultdict(list)
     for group in members:

@@ -32,7 +32,7 @@ from scalekit.evaluate.proxy import MakeProxy, text_proxy
 from scalekit.evaluate.random_effects import Effects
 from scalekit.evaluate.remediation import moved_by, remediation_queue
 from scalekit.evaluate.where import Where
-from scalekit.figures import INK, PALETTE, figure
+from scalekit.figures import PALETTE, error_bars, figure
 from scalekit.frames import FrameError, require, to_polars
 
 if TYPE_CHECKING:
@@ -91,16 +91,12 @@ class Trace(View):
                 f"{level}{' ●' if flagged else ''}"
                 for level, flagged in own.select("level", "flagged").iter_rows()
             ]
-            error = {
-                "array": (own["to"] - own["excess"]).round(2).to_list(),
-                "arrayminus": (own["excess"] - own["from"]).round(2).to_list(),
-            }
             marker = {"color": PALETTE[number % len(PALETTE)]}
             points = own["excess"].round(2).to_list()
             drawn.add_trace(
                 go.Scatter(
                     name=name, x=points, y=places, mode="markers", marker=marker,
-                    error_x={**error, "color": INK},
+                    error_x=error_bars(own, "excess", 2),
                 )
             )  # fmt: skip
         return drawn

@@ -10,7 +10,7 @@ import polars as pl
 from scalekit.display import View, block, note, table
 from scalekit.evaluate.multiplicity import benjamini_hochberg
 from scalekit.evaluate.paired import mcnemar_p, tango
-from scalekit.figures import INK, figure
+from scalekit.figures import error_bars, figure
 from scalekit.frames import FrameError, ids_unique, require, to_polars
 
 if TYPE_CHECKING:
@@ -45,9 +45,7 @@ class Where(View):
 
         drawn = figure("Candidate less incumbent, 95 % intervals", y="points of accuracy")
         change = self.table["change"].round(2).to_list()
-        up = (self.table["to"] - self.table["change"]).round(2).to_list()
-        down = (self.table["change"] - self.table["from"]).round(2).to_list()
-        error = {"array": up, "arrayminus": down, "color": INK}
+        error = error_bars(self.table, "change", 2)
         return drawn.add_trace(
             go.Bar(x=self.table["domain"].to_list(), y=change, error_y=error, name="change")
         )

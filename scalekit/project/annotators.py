@@ -128,7 +128,9 @@ class Annotators(Stage):
         return pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=schema)
 
     def know(self, gold: Any) -> None:
-        """Keep gold: ``item_id, value``, items in use whose right answer is known.
+        """Add to the gold: ``item_id, value``, items in use whose right answer is known.
+
+        An item that was known before takes the new value.
 
         Raises
         ------
@@ -144,7 +146,10 @@ class Annotators(Stage):
             raise LabelError(f"gold: item {strange[0]!r} is not in use")
         for value in rows["value"]:
             self._task().encode(value)
-        write_parquet(rows.unique("item_id", keep="last", maintain_order=True), self._folder / GOLD)
+        known = pl.concat([self.gold, rows])
+        write_parquet(
+            known.unique("item_id", keep="last", maintain_order=True), self._folder / GOLD
+        )
 
     def qualify(self, *annotators: str, count: int = 20, seed: int = 0) -> Balance:
         """Assign the same *count* gold items to each of *annotators* (by default all), as round 0.

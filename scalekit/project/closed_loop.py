@@ -113,9 +113,11 @@ class ClosedLoop(Forecasting):
         # By what was there at the release: of what is sealed since, votes and gold still count.
         old = votes.is_in(self._seen()["item_id"].to_list())
         alpha = tuple(map(float, released[-1].data["alpha"])) or None
+        at, decide = released[-1].at, self._project.decide
+        earlier, later = decide.escalated(until=at), decide.escalated(since=at)
         cycles = [
-            self._cycle("release", before, votes.filter(old), alpha, rates, currency),
-            self._cycle("now", after, votes.filter(~old), self._alpha(), rates, currency),
+            self._cycle("release", before, votes.filter(old), alpha, earlier, rates, currency),
+            self._cycle("now", after, votes.filter(~old), self._alpha(), later, rates, currency),
         ]
         found = four_outcomes(*cycles)
         verdicts = dict(found.table.select("outcome", "verdict").iter_rows())
@@ -123,8 +125,8 @@ class ClosedLoop(Forecasting):
         return found
 
     def _cycle(
-        self, name: str, measured: Measured, items: pl.Series, alpha: Any, rates: float | None,
-        currency: str,
+        self, name: str, measured: Measured, items: pl.Series, alpha: Any, escalated: int | None,
+        rates: float | None, currency: str,
     ) -> Cycle:  # fmt: skip
         label = self._project.label
         mine = items.to_list()
@@ -145,6 +147,7 @@ class ClosedLoop(Forecasting):
             gold=(wrong, len(gold)) if len(gold) else None,
             cost=spent,
             agreement=alpha,
+            escalated=(escalated, len(votes)) if escalated is not None else None,
         )
 
     def _judgements(self, cohorts: Mapping[str, Sequence[str]]) -> pl.DataFrame:

@@ -171,6 +171,20 @@ class Decide(DecisionRights):
         """Return every time a decision went up: why, when, and how it ended."""
         return escalations(self.files.ledger(), self.files.now())
 
+    def escalated(self, *, since: str = "", until: str = "") -> int | None:
+        """Return how many decisions asked for in a time went to tier 2 or 3.
+
+        ISO times, all time by default; None when no policy was in force within it.
+        """
+        ledger, now = self.files.ledger(), self.files.now()
+        end = moment(until or now)
+        if not ledger.policies or moment(read(self.files.path)[0].at) > end:
+            return None
+        begin = moment(since) if since else None
+        asked = [e for e in ledger.entries.values() if moment(e.at) <= end]
+        within = [e for e in asked if begin is None or moment(e.at) > begin]
+        return sum(e.outcome(now).tier > 1 for e in within)
+
     def waivers(self) -> pl.DataFrame:
         """Return every waiver that was signed: open ones first, then what became of the rest."""
         return waiver_table(self.files.ledger(), self.files.now())

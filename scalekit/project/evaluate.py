@@ -13,7 +13,8 @@ from scalekit.gates import Check, Gate
 from scalekit.project.closed_loop import ClosedLoop
 from scalekit.project.measuring import ABOUT
 from scalekit.project.panel import PanelVerbs
-from scalekit.project.sealing import LOG, Sets
+from scalekit.project.sealing import LOG
+from scalekit.project.sets import Sets
 from scalekit.signing import digest_file
 
 __all__ = ["Evaluate", "Sets"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from scalekit.project.label import Label
 from scalekit.project.specify import Specify
 from scalekit.project.stage import Stage
 from scalekit.project.train import Train
-from scalekit.report import Package, Report
+from scalekit.report import Amount, Line, Package, Report, Return, TaskCost
 
 __all__ = ["Project"]
 
@@ -84,6 +85,28 @@ class Project(View):
         from scalekit.project.packaging import pack
 
         return pack(self, path, **about)
+
+    def cost(
+        self, rates: float | Mapping[str, float], *amounts: Amount, currency: str = ""
+    ) -> TaskCost:
+        """Return what an accepted task cost, with all its parts; what nobody knows is said.
+
+        *rates* are money for an hour; *amounts* and what is raised are those of
+        :func:`scalekit.project.returns.cost_of`.
+        """
+        from scalekit.project.returns import cost_of
+
+        return cost_of(self, rates, *amounts, currency=currency)
+
+    def account(self, rates: float | Mapping[str, float], *lines: Line, **about: Any) -> Return:
+        """Return what the way of working saved: targeted relabelling, runs that gates spared.
+
+        *about* (``run_cost, share_failing, currency``) and what is raised are those of
+        :func:`scalekit.project.returns.account_of`.
+        """
+        from scalekit.project.returns import account_of
+
+        return account_of(self, rates, *lines, **about)
 
     @property
     def table(self) -> pl.DataFrame:

@@ -1,18 +1,30 @@
-"""A project's own account: what an accepted task cost, what its gates spared."""
+"""A project's own account: what an accepted task cost, and what the way of working saved."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scalekit.label import every_label, read_events
 from scalekit.project.annotators import EVENTS
-from scalekit.report import Amount, Line, TaskCost, avoided_runs, task_cost, time_by_part
+from scalekit.project.releases import RELEASES
+from scalekit.report import (
+    Amount,
+    Line,
+    Return,
+    TaskCost,
+    avoided_runs,
+    remediation_line,
+    return_on_cost,
+    task_cost,
+    time_by_part,
+)
 
 if TYPE_CHECKING:
     from scalekit.project.project import Project
 
-__all__ = ["cost_of", "runs_avoided"]
+__all__ = ["account_of", "cost_of"]
 
 
 def cost_of(
@@ -51,11 +63,57 @@ def cost_of(
     return task_cost([*by_time, *amounts], accepted, currency=currency)
 
 
-def runs_avoided(
-    project: Project, *, run_cost: float, share_failing: float, waived: Sequence[str] = ()
-) -> Line | None:
-    """Return what the project's gates spared, as :func:`scalekit.report.avoided_runs`."""
-    return avoided_runs(
-        project.folder / "gates.jsonl", run_cost=run_cost, share_failing=share_failing,
-        waived=waived,
-    )  # fmt: skip
+def account_of(
+    project: Project,
+    rates: float | Mapping[str, float],
+    *lines: Line,
+    run_cost: float | None = None,
+    share_failing: float = 0.5,
+    currency: str = "",
+) -> Return:
+    """Return what the way of working saved in *project*, line by line.
+
+    Labelling only a trace's queue again, against all items since the release, at what an accepted
+    item costs; and, with *run_cost*, the training runs that closed gates spared.
+
+    Parameters
+    ----------
+    rates
+        As for :func:`cost_of`.
+    lines
+        What no journal knows: :func:`scalekit.report.reuse_line`, or a :class:`Line` for the cost
+        of tools and reviews.
+    run_cost, share_failing
+        What one training run costs, and the share of those on bad data that would have been thrown
+        away.
+
+    Raises
+    ------
+    LabelError, FrameError
+        As :func:`cost_of`.
+    ValueError
+        When *share_failing* is not in [0, 1] or *run_cost* under 0.
+    """
+    found: list[Line | None] = [_remediated(project, rates), *lines]
+    if run_cost is not None:
+        journal = project.folder / "gates.jsonl"
+        found.append(avoided_runs(journal, run_cost=run_cost, share_failing=share_failing))
+    return return_on_cost(found, currency=currency)
+
+
+def _remediated(project: Project, rates: float | Mapping[str, float]) -> Line | None:
+    """Return what targeted queues saved since the last release; None where there was none."""
+    events = project.folder.events(RELEASES)
+    last = max((n for n, e in enumerate(events) if e.kind == "accepted"), default=-1)
+    queues = [e for e in events[last + 1 :] if e.kind == "remediated"]
+    if not queues:
+        return None
+    again = {item for e in queues for item in e.data["item_ids"]}
+    spent = cost_of(project, rates)
+    return remediation_line(
+        items=len(again | set(project.evaluate.since()["item_id"])),
+        flagged=len(again),
+        unit_cost=spent.per_accepted,
+        interval=spent.interval,
+        records=[f"{Path(RELEASES).name}#{e.hash[:16]}" for e in queues],
+    )

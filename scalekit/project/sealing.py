@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from scalekit.display import View, block, counted, note, table
+from scalekit.display import counted
 from scalekit.evaluate import (
     NEARLY,
     Contamination,
@@ -26,39 +25,21 @@ from scalekit.evaluate import (
     scorer_digest,
     seal,
     split,
+    texts_held,
     wilson,
 )
 from scalekit.evaluate.split import SHARES
 from scalekit.frames import FrameError, write_parquet
 from scalekit.project.sealed_texts import take_out
+from scalekit.project.sets import Sets
 from scalekit.project.stage import Stage
 from scalekit.signing import digest
 
-__all__ = ["LOG", "Sealing", "Sets", "figures"]
+__all__ = ["LOG", "Sealing", "figures"]
 
 SPLIT = "evaluate/split.parquet"
 LOG = "evaluate/log.jsonl"
 SEALS = "evaluate/sealed"
-
-
-@dataclass(frozen=True)
-class Sets(View):
-    """The sets: train and dev in the open, sealed and vault encrypted, handwritten apart."""
-
-    table: pl.DataFrame
-    contamination: Contamination
-    sealed_hits: pl.DataFrame
-    looks_left: int
-    notes: tuple[str, ...] = ()
-
-    def to_html(self) -> str:
-        """Show the sets, what leaked, and how many looks are left."""
-        said = f"The sealed set is encrypted; {self.looks_left} looks at it are left."
-        hits = self.sealed_hits
-        warned = note(f"{len(hits)} training rows hold a sealed item:") if len(hits) else ""
-        told = (note(said), *map(note, self.notes))
-        shown = (table(self.table), *told, warned, table(hits), self.contamination.to_html())
-        return block("Sets", *shown)
 
 
 class Sealing(Stage):
@@ -71,6 +52,7 @@ class Sealing(Stage):
         together: Sequence[str] = (),
         seed: int | None = None,
         by: str | None = None,
+        shown: Iterable[str | Path] = (),
         passphrase: bool = False,
         second_share: str | Path | None = None,
     ) -> Sets:
@@ -93,6 +75,9 @@ class Sealing(Stage):
         by
             A column of the items, or "collected" for the date of their batch: the latest items go
             to the test sets.
+        shown
+            Ids of items that somebody has looked at, and files, such as executed notebooks, that
+            show texts: these items stay in the open, in train or dev.
         passphrase
             Wrap the key in a passphrase: asked for, or from ``SCALEKIT_PASSPHRASE``.
         second_share
@@ -104,7 +89,8 @@ class Sealing(Stage):
         GateClosedError
             When Label's gate, or an earlier one, is not passed.
         SealError
-            When the shares name another set or do not make 1, or a set would be empty.
+            When the shares name another set or do not make 1, a set would be empty, or what is
+            *shown* is neither an item nor a file.
         """
         self.require_before()
         wish = self._wish(shares, together, seed, by)
@@ -115,7 +101,8 @@ class Sealing(Stage):
         if not known or known[-1].data["labels"] != labelled:
             self.decontaminate()  # what stands in the spec must not be sealed, nor trained on
             share = Path(second_share) if second_share is not None else None
-            self._seal(votes, labelled, wish, {"passphrase": passphrase, "second_share": share})
+            key = {"passphrase": passphrase, "second_share": share}
+            self._seal(votes, labelled, wish, self._shown(shown), key)
         else:
             notes = self._otherwise(wish)
         if len(self._folder.events(LOG, "sealing")) > len(self._folder.events(LOG, "sealed")):
@@ -161,9 +148,24 @@ class Sealing(Stage):
             "drawn again; new items bring a new seal.",
         )
 
+    def _shown(self, given: Iterable[str | Path]) -> list[str]:
+        """Return the ids of the items that are named, or whose texts stand in files named."""
+        items = self._project.audit.items().select("item_id", "text").drop_nulls()
+        known, found = set(self._project.audit.item_ids()), set()
+        for one in given:
+            if str(one) in known:
+                found.add(str(one))
+            elif Path(one).is_file():
+                held = texts_held(Path(one), items["text"].to_list())
+                found.update(items.filter(pl.Series(held, dtype=pl.Boolean))["item_id"])
+            else:
+                raise SealError(f"shown: {str(one)!r} is neither an item in use nor a file")
+        return sorted(found)
+
     def _seal(
-        self, votes: pl.DataFrame, labelled: str, wish: dict[str, Any], key: dict[str, Any]
-    ) -> None:
+        self, votes: pl.DataFrame, labelled: str, wish: dict[str, Any], shown: Sequence[str],
+        key: dict[str, Any],
+    ) -> None:  # fmt: skip
         voted = votes.select("item_id", pl.col("value").alias("category"))
         items = self._project.audit.items().drop("category").join(voted, on="item_id")
         items = items.filter(~pl.col("item_id").is_in(self._left_out()))
@@ -178,7 +180,7 @@ class Sealing(Stage):
         try:
             sets = split(
                 items, shares=shares, together=wish["together"], seed=wish["seed"],
-                by=wish["by"], pinned=pinned,
+                by=wish["by"], pinned=pinned, shown=shown,
             )  # fmt: skip
         except FrameError:
             raise
@@ -199,6 +201,7 @@ class Sealing(Stage):
         write_parquet(opened.select(columns), self._folder / SPLIT)
         vault = {"vault": made["vault"].seal_id} if "vault" in made else {}
         said = {"seal": made["sealed"].seal_id, **vault, "items": len(hidden["sealed"])}
+        said |= {"shown": list(shown)} if shown else {}
         self._folder.append(LOG, "sealing", {"labels": labelled, **said, **wish})
 
     def _encrypt(self, name: str, rows: pl.DataFrame, key: Mapping[str, Any]) -> Seal:

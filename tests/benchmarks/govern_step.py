@@ -1,8 +1,8 @@
 """What governing costs: a governed training step against a plain one; one JSON object a line.
 
 Models: GPT-style 4 x 256 (T = 64 and 128), an MLP 4 x 1024, a small CNN; batch 32 (MLP 128), AdamW,
-one thread, CPU time of the process, A and B in turn within one run, medians. ``--quick``: fewer
-turns.
+one thread, CPU time of the process, A and B in turn within one run, median of the turns' ratios.
+``--quick``: fewer turns; names of figures, or parts of them: those alone.
 """
 
 from __future__ import annotations
@@ -240,18 +240,19 @@ VARIANTS: dict[str, Callable[..., Plain]] = {
 
 
 def compare(setup: tuple[Any, ...], make: Callable[..., Plain], turns: int) -> float:
-    """Return the median CPU time of a step of *make*'s against that of a plain step."""
-    plain, other = Plain(*setup), make(*setup)
-    times: tuple[list[float], list[float]] = ([], [])
+    """Return the median, over turns, of the CPU time of a step of *make*'s over a plain step's."""
+    steps = Plain(*setup), make(*setup)
+    ratios = []
     for turn in range(turns + 2):
-        pair = [(plain, times[0]), (other, times[1])]
-        for step, kept in pair if turn % 2 else reversed(pair):
+        spent = [0.0, 0.0]
+        for which in (0, 1) if turn % 2 else (1, 0):
             start = time.process_time()
-            step()
-            if turn > 1:
-                kept.append(time.process_time() - start)
-    other.close()
-    return median(times[1]) / median(times[0])
+            steps[which]()
+            spent[which] = time.process_time() - start
+        if turn > 1:
+            ratios.append(spent[1] / spent[0])  # of neighbours: what else runs slows both
+    steps[1].close()
+    return median(ratios)
 
 
 def main() -> None:

@@ -8,19 +8,12 @@ name one of them counts as a false alarm here.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-from scalekit.evaluate import evidence
-from scalekit.evaluate.where import regressed_domains
-
-sys.path.insert(0, str(Path(__file__).parent))
 from planted import (
     ANNOTATORS,
     Release,
@@ -32,6 +25,9 @@ from planted import (
     scored,
     traced,
 )
+
+from scalekit.evaluate import evidence
+from scalekit.evaluate.where import regressed_domains
 
 TIMES = int(os.environ.get("FAULT_SEEDS", "1"))
 Plant = Callable[[World, Release], Release]

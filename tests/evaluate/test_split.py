@@ -234,3 +234,21 @@ def test_dates_times_and_zones_are_brought_in_one_order() -> None:
     items = pl.DataFrame({"item_id": list("abcd"), "text": texts, "at": stamps})
     found = split(items, by="at", shares={"train": 0.5, "sealed": 0.5})
     assert found.filter(set="train")["item_id"].to_list() == ["b", "d"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=ROWS, seed=st.integers(0, 9), by=st.sampled_from([None, "day"]), data=st.data())
+def test_what_was_shown_stays_in_the_open_with_its_group(
+    rows: list[tuple[str, str | None, str | None]], seed: int, by: str | None, data: st.DataObject
+) -> None:
+    items = table(rows).with_columns(day=pl.int_range(pl.len()) % 5)
+    shown = data.draw(st.lists(st.sampled_from(items["item_id"].to_list()), max_size=5))
+    shares = {"train": 0.4, "dev": 0.1, "sealed": 0.3, "vault": 0.2}
+    found = split(items, together=["thread"], seed=seed, by=by, shares=shares, shown=shown)
+    together = found.filter(pl.col("item_id").is_in(shown))["group"]
+    assert set(found.filter(pl.col("group").is_in(together))["set"]) <= {"train", "dev"}
+
+
+def test_what_was_shown_needs_a_set_in_the_open() -> None:
+    with pytest.raises(ValueError, match="item 'i7' was shown, so it can't be in sealed"):
+        split(many(60), shares={"sealed": 1.0}, shown=["i7"])

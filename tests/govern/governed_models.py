@@ -13,6 +13,23 @@ from torch.nn import functional
 WORDS = 60
 
 
+def linear(width: int = 4) -> nn.Linear:
+    return nn.Linear(width, width)
+
+
+def several(make: Callable[[], nn.Module], count: int) -> nn.ModuleList:
+    return nn.ModuleList(make() for _ in range(count))
+
+
+class Parts(nn.Module):
+    """A module with the named parts, in that order."""
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+
 class Block(nn.Module):
     def __init__(self, width: int, norm: type[nn.Module]) -> None:
         super().__init__()

@@ -1,37 +1,19 @@
-"""Depth maps: what sits where in models of many layouts, and profiles as masks."""
+"""Depth maps: what sits where in models of many layouts."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from governed_models import Parts, linear, several
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from scalekit.govern.depths import DepthError, DepthMap, depth_map
-
-
-def linear(width: int = 4) -> nn.Linear:
-    return nn.Linear(width, width)
-
-
-def several(make: Callable[[], nn.Module], count: int) -> nn.ModuleList:
-    return nn.ModuleList(make() for _ in range(count))
-
-
-class Parts(nn.Module):
-    """A module with the named parts, in that order."""
-
-    def __init__(self, **parts: Any) -> None:
-        super().__init__()
-        for name, part in parts.items():
-            setattr(self, name, part)
 
 
 class BasicBlock(nn.Module):
@@ -383,52 +365,6 @@ def test_views() -> None:
     assert list(found.plot().data[0].x) == list(found.names)
 
 
-def stack(count: int, *, ends: bool) -> DepthMap:
-    parts: dict[str, Any] = {"layers": several(linear, count)}
-    if ends:
-        parts = {"embed": nn.Embedding(3, 4), **parts, "head": linear()}
-    return depth_map(Parts(**parts))
-
-
-def covered(count: int, low: float, high: float) -> set[int]:
-    """The definition, in exact fractions."""
-    middles = [Fraction(2 * j + 1, 2 * count) for j in range(count)]
-    inside = {j for j, m in enumerate(middles) if Fraction(low) <= m <= Fraction(high)}
-    centre = (Fraction(low) + Fraction(high)) / 2
-    return inside or {min(range(count), key=lambda j: (abs(middles[j] - centre), j))}
-
-
-# Sixty-fourths are exact in float32 and fall on many midpoints.
-edges = st.tuples(st.integers(0, 64), st.integers(0, 64)).filter(lambda e: e[0] != e[1])
-intervals = edges.map(lambda e: (min(e) / 64, max(e) / 64))
-
-
-@settings(deadline=None, max_examples=150)
-@given(st.integers(1, 9), st.booleans(), st.lists(intervals, min_size=1, max_size=6))
-def test_masks_follow_the_definition(
-    count: int, ends: bool, profiles: list[tuple[float, float]]
-) -> None:
-    found, shift = stack(count, ends=ends), int(ends)
-    masks = found.masks(np.array(profiles, dtype=np.float32), soft=0.25)
-    assert masks.dtype == np.float32
-    assert masks.shape == (len(profiles), len(found.groups))
-    for row, top, (low, high) in zip(masks, found.top(profiles), profiles, strict=True):
-        open_ = {shift + j for j in covered(count, low, high)}
-        shared = {i for i, g in enumerate(found.groups) if g.kind != "body"}
-        assert row.tolist() == [1.0 if i in open_ | shared else 0.25 for i in range(len(row))]
-        assert top == max(open_)
-
-
-@settings(deadline=None, max_examples=100)
-@given(st.integers(1, 12), intervals, intervals)
-def test_a_wider_profile_never_covers_fewer(
-    count: int, one: tuple[float, float], two: tuple[float, float]
-) -> None:
-    wide = (min(one[0], two[0]), max(one[1], two[1]))
-    few, many = stack(count, ends=False).masks([one, wide]).sum(axis=1)
-    assert 1 <= few <= many
-
-
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 3), st.integers(1, 5), st.integers(0, 3), st.booleans())
 def test_every_leaf_is_in_exactly_one_group(
@@ -441,29 +377,3 @@ def test_every_leaf_is_in_exactly_one_group(
     owners = [n for n, m in model.named_modules() if list(m.parameters(recurse=False))]
     assert sorted(placed) == sorted(owners)
     assert len(set(placed)) == len(placed)
-
-
-def test_float32_profiles_reach_the_midpoints_they_name() -> None:
-    found = stack(3, ends=False)
-    profile = np.array([[1 / 6, 0.5]], dtype=np.float32)  # 1/6 is rounded up
-    assert float(profile[0, 0]) > 1 / 6
-    assert found.masks(profile).tolist() == [[1, 1, 0]]
-
-
-@pytest.mark.parametrize("soft", [-0.1, 1.5, float("nan")])
-def test_a_mask_lies_between_none_and_all(soft: float) -> None:
-    with pytest.raises(DepthError, match="soft"):
-        stack(3, ends=False).masks([[0, 0.5]], soft=soft)
-
-
-@pytest.mark.parametrize("bad", [[-0.1, 0.5], [0.6, 0.4], [0.5, 1.1], [float("nan"), 1.0]])
-def test_a_profile_that_is_no_interval_is_named(bad: list[float]) -> None:
-    with pytest.raises(DepthError, match="profile 1 is"):
-        stack(3, ends=True).masks([[0, 1], bad])
-    with pytest.raises(DepthError, match=r"\[B, 2\]"):
-        stack(3, ends=True).masks([0, 1])
-
-
-def test_named_targets_reach_their_thirds() -> None:
-    targets = [[0, 1 / 3], [1 / 3, 2 / 3], [2 / 3, 1], [0, 1]]
-    assert stack(6, ends=False).top(targets).tolist() == [1, 3, 5, 5]

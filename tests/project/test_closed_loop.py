@@ -12,7 +12,9 @@ import pytest
 
 from scalekit.evaluate import text_proxy
 from scalekit.frames import FrameError
+from scalekit.signing import Signer
 
+WHY = "two seconds an item, agrees with nobody"
 TEAMS = {"day": ("ana", "ben", "chloe"), "evening": ("farid", "gwen", "hana")}
 
 
@@ -28,6 +30,9 @@ def proxy_of(project: Any) -> Any:
 def november(sealed: Any, samples: Path) -> Any:
     """The sample with its first release accepted and the second delivery labelled and checked."""
     project = sealed
+    project.decide.found("dora", {"tom": Signer.load("tom").public.hex()}, tpm=["tom"])
+    for annotator in ("ben", "dora"):
+        project.decide.propose("exclude_annotator", {"annotator": annotator}, reason=WHY)
     project.evaluate.accept("adjudicated")
     project.collect.add(
         samples / "november_inbox.csv", batch_id="november", source="inbox", tier="first-party",
@@ -83,7 +88,10 @@ def test_the_trace_names_the_team_and_what_it_reads_otherwise(november: Any, sam
         dev,
         "paired, Tango",
     )
-    assert rows["escalation reduction"]["verdict"] == "not measured"
+    escalated = rows["escalation reduction"]
+    items = (escalated["n before"], escalated["n after"])
+    assert escalated["before"] == pytest.approx(1000 * 2 / items[0])
+    assert (escalated["after"], items[1]) == (0, 348)
 
     held = november.evaluate.forecasts()
     assert held.forecasts["state"].to_list() == ["counted"]
@@ -92,11 +100,30 @@ def test_the_trace_names_the_team_and_what_it_reads_otherwise(november: Any, sam
     kinds = [e.kind for e in november.folder.events("evaluate/releases.jsonl")]
     assert kinds == ["accepted", "traced", "remediated", "traced", "cycle"]
 
+    (line,) = november.account(18.0, currency="EUR").table.to_dicts()
+    spared = len(set(november.evaluate.since()["item_id"]) | set(queued)) - len(queued)
+    assert line["amount"] == pytest.approx(spared * november.cost(18.0).per_accepted)
+    assert line["records"][0].startswith("releases.jsonl#")
+
     november.label.deliver()
     november.train.fit(epochs=1)
     november.evaluate.measure(november.train.model().predict, model=november.train.digest())
     moved = november.evaluate.trace(cohorts=TEAMS, moved=True).moved
     assert {n for team in TEAMS.values() for n in team} <= set(moved["level"])
+
+
+def test_escalations_are_counted_by_when_they_were_asked_for(sealed: Any) -> None:
+    assert sealed.decide.escalated() is None
+    before = sealed.folder.events("evaluate/log.jsonl")[0].at
+    sealed.decide.found("dora")
+    asked = [
+        sealed.decide.propose(kind, {"a": kind}, reason=WHY).entry.at
+        for kind in ("exclude_annotator", "resolve", "change_guideline")
+    ]
+    assert sealed.decide.escalated() == 2  # to resolve is tier 1
+    assert sealed.decide.escalated(since=asked[0]) == 1
+    assert sealed.decide.escalated(until=asked[0]) == 1
+    assert sealed.decide.escalated(until=before) is None  # no policy was in force
 
 
 def test_a_trace_needs_new_labels_and_known_people(sealed: Any) -> None:

@@ -87,6 +87,13 @@ def test_gold_must_be_items_in_use_with_values_of_the_task(room: Any) -> None:
     assert room.gold.is_empty()
 
 
+def test_what_is_known_is_added_to_and_the_last_word_counts(room: Any) -> None:
+    first, second = ids_of(room)[:2]
+    room.know([{"item_id": first, "value": "billing"}])
+    room.know([{"item_id": second, "value": "billing"}, {"item_id": first, "value": "returns"}])
+    assert dict(room.gold.iter_rows()) == {first: "returns", second: "billing"}
+
+
 def test_drop_outs_are_topped_up_and_disputes_go_to_the_expert(room: Any) -> None:
     room.assign(*PEOPLE, overlap=2, seed=3)
     first = room.assignment

@@ -1,62 +1,24 @@
-"""Decisions in a project: waivers at the gates, grants, a policy on disk, and a broken ledger."""
+"""Decisions in a project: waivers at the gates, grants and a policy on disk."""
 
 from __future__ import annotations
 
 import json
-import re
-import shutil
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
+from teams import LABEL, WHY, Team, state, waived
 
 import scalekit as sk
 from scalekit import GateClosedError
 from scalekit.decide import DecisionRefusedError, Policy, PolicyError, read_policy
 from scalekit.project.decisions import Decisions
-from scalekit.signing import SIGNER, Signer, keys_folder
-
-WHY = "the next delivery fills both gaps"
-LABEL = [{"item_id": "T-1001", "annotator": "ana", "value": "returns"}]
-
-
-class Team:
-    """A project with a policy of three people; each acts with a key of their own."""
-
-    def __init__(self, project: Any) -> None:
-        self.project = project
-        keys = {"ben": Signer.load("ben"), "dora": Signer.load("dora")}
-        others = {name: signer.public.hex() for name, signer in keys.items()}
-        self.ana = project.decide
-        with pytest.raises(DecisionRefusedError, match="ana may not sign a policy"):
-            self.ana.found("ana", others, team=["ana"], tpm=["ben"], director=["dora"])
-        self.dora = self.ana.acting(keys["dora"])
-        public = Signer.load(SIGNER).public.hex()
-        others = {"ana": public, "ben": others["ben"]}
-        self.dora.found("dora", others, team=["ana"], tpm=["ben"], director=["dora"])
-        self.ben = self.ana.acting(keys["ben"])
-
-
-@pytest.fixture
-def team(audited: Any) -> Team:
-    """The sample project behind the closed gate of Audit: two gaps, one check on each."""
-    audited.label.invite("ana")
-    return Team(audited)
-
-
-def waived(team: Team, **facts: Any) -> Any:
-    asked = team.ana.propose("waive_gate", "audit", reason=WHY, **facts)
-    return team.ben.approve(asked.id)
+from scalekit.signing import Signer
 
 
 def later(monkeypatch: pytest.MonkeyPatch, **delta: int) -> None:
     now = (datetime.now(UTC) + timedelta(**delta)).isoformat()
     monkeypatch.setattr(Decisions, "now", lambda self: now)
-
-
-def state(project: Any) -> str:
-    return {s.stage: s.state for s in project.board().states}["audit"]
 
 
 def test_a_waiver_lets_the_next_stage_start_and_shows_everywhere_as_waived(team: Team) -> None:
@@ -339,80 +301,6 @@ def test_without_a_policy_nothing_is_decided_and_nothing_else_changes(audited: A
     assert audited.decide.grants("extend_budget", "x") == []
     assert state(audited) == "closed"
     assert "No policy is signed" in audited.report().path.read_text()
-
-
-# --- a broken ledger ------------------------------------------------------------------------------
-
-
-def broken(team: Team, how: str) -> str:
-    """Damage the ledger, which holds a waiver; return what is said of it."""
-    path = team.project.folder / "decisions.jsonl"
-    lines = path.read_bytes().splitlines(keepends=True)
-    if how == "edited":
-        path.write_bytes(b"".join(lines).replace(b"approve", b"reject!"))
-        return "does not fit its hash"
-    if how == "deleted":
-        path.write_bytes(b"".join([lines[0], *lines[2:]]))
-        return "is missing"
-    if how == "truncated":
-        path.write_bytes(b"".join(lines[:-1]))
-        return "the ledger is truncated"
-    if how == "gone":
-        path.unlink()
-        return "the ledger is gone"
-    path.write_bytes(b"".join(lines[:-1]))
-    (kept,) = heads_kept()
-    said = kept.read_text()
-    kept.unlink()
-    team.ben.reject(team.ana.table["decision"][0], "this was never approved at all")
-    kept.write_text(said)
-    return "the ledger is rewritten"
-
-
-def heads_kept() -> list[Path]:
-    """The heads that this machine keeps beside its keys."""
-    return list(keys_folder().glob("decisions-*.head.json"))
-
-
-@pytest.mark.parametrize("how", ["edited", "deleted", "truncated", "rewritten", "gone"])
-def test_a_broken_ledger_stops_everything_and_waives_nothing(team: Team, how: str) -> None:
-    waived(team)
-    said = broken(team, how)
-    assert state(team.project) == "closed"
-    with pytest.raises(GateClosedError):
-        team.project.label.import_table(LABEL)
-    for person in (team.ana, team.ben, team.dora):
-        with pytest.raises(RuntimeError, match=said):
-            person.propose("waive_gate", "audit", reason=WHY)
-    assert re.search(said, team.project.board().next)
-    assert "Nothing counts" in team.ana.to_html()
-    if how in ("edited", "deleted"):
-        with pytest.raises(RuntimeError, match=r"decisions\.jsonl, line \d"):
-            team.project.report()
-    else:
-        assert "Nothing counts" in team.project.report().path.read_text()
-
-
-def test_a_head_in_a_report_kept_elsewhere_shows_what_was_cut_and_rewritten(
-    team: Team, tmp_path: Path
-) -> None:
-    waived(team)
-    kept = tmp_path / "elsewhere.json"
-    shutil.copy(team.project.report().path.with_suffix(".json"), kept)
-    said = json.loads(kept.read_text())
-    head = next(h["head"] for h in said["heads"] if h["journal"] == "decisions.jsonl")
-    key = (bytes.fromhex(said["public_key"]),)
-    assert team.ana.verify(head, key).verdict == "intact"
-    for path in heads_kept():
-        path.unlink()  # whoever rewrites it can also take this machine's head away
-    path = team.project.folder / "decisions.jsonl"
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:-1]))
-    assert team.ana.verify().verdict == "intact"
-    assert team.ana.verify(head, key).verdict == "truncated"
-    team.ben.reject(team.ana.table["decision"][0], "this was never approved at all")
-    assert team.ana.verify(head, key).verdict == "rewritten"
-    assert team.ana.verify(head, (Signer.load("eve").public,)).verdict == "key unknown"
 
 
 def test_reviews_and_figures_of_a_project(team: Team) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -126,7 +128,7 @@ def test_a_split_by_the_date_of_the_batches(labelled: Any) -> None:
         labelled.evaluate._seal(
             labelled.label.consensus().drop_nulls("value"), "x",
             {"shares": {"train": "0.5", "sealed": "0.5"}, "together": [], "seed": 0, "by": "hour"},
-            {"passphrase": False, "second_share": None},
+            [], {"passphrase": False, "second_share": None},
         )  # fmt: skip
 
 
@@ -337,3 +339,24 @@ def test_copies_of_the_folder_share_one_budget(sealed: Any, tmp_path: Path) -> N
     copy = sk.Project(tmp_path / "copy/support-triage")
     with pytest.raises(SealError, match="the ledger was cut"):
         copy.evaluate.measure(billing, sealed="for free")
+
+
+def test_what_a_notebook_shows_is_not_sealed(labelled: Any, tmp_path: Path) -> None:
+    items = labelled.audit.items().filter(pl.col("text").str.split(" ").list.len() > 6)
+    shown = items.sample(40, seed=0)
+    book = tmp_path / "seen.ipynb"
+    said = "".join(f"<td>{html.escape(text)}</td>" for text in shown["text"][:30])
+    output = {"output_type": "display_data", "metadata": {}, "data": {"text/html": [said]}}
+    cell = {"cell_type": "code", "source": [], "metadata": {}, "outputs": [output]}
+    book.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4}), encoding="utf-8")
+    with pytest.raises(SealError, match="'nowhere' is neither an item in use nor a file"):
+        labelled.evaluate.seal(shown=["nowhere"])
+    labelled.evaluate.seal(shown=[book, *shown["item_id"][30:]])
+    seen = set(shown["item_id"])
+    sealed = set(labelled.evaluate._current().item_ids())
+    assert len(sealed) > 60
+    assert not sealed & seen
+    assert labelled.evaluate.find_sealed(tmp_path).is_empty()
+    assert seen & set(labelled.evaluate._opened()["item_id"])
+    (event,) = labelled.folder.events("evaluate/log.jsonl", "sealing")
+    assert set(event.data["shown"]) >= seen
