@@ -124,8 +124,9 @@ def table(
     rows: pl.DataFrame | Sequence[Mapping[str, Any]] | None,
     limit: int = MAX_ROWS,
     empty: str = "",
+    where: str = ".table",
 ) -> str:
-    """Return *rows* as a plain HTML table; what is left out is said.
+    """Return *rows* as a plain HTML table; how much is left out, and *where* all of it is, is said.
 
     Numbers stand right, floats have three decimals, long texts are cut and say their length.
     """
@@ -141,7 +142,7 @@ def table(
         cells = "".join(f"<td {form[n]}>{_cell(value)}</td>" for n, value in record.items())
         body.append(f"<tr>{cells}</tr>")
     hidden = len(records) - limit
-    more = note(f"… and {hidden:,} more rows in .table") if hidden > 0 else ""
+    more = note(f"… and {counted(hidden, 'more row')} in {where}") if hidden > 0 else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{more}"
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["INK", "PALETTE", "error_bars", "figure", "figure_png", "forest_plot"]
 
 INK = "#7f7f7f"  # readable on white and on dark
+WHISKER = "#404040"  # with a light edge: readable on a bar too
 PALETTE = ("#3b7dd8", "#e08a1e", "#3a9d5d", "#c0504d", "#8064a2", "#4bacc6", "#b58900", "#7f7f7f")
 MARKS = {"square": "s", "diamond": "D", "cross": "P", "x": "X", "triangle-up": "^", "star": "*"}
 
@@ -127,11 +128,17 @@ def _draw_bars(axes: Any, trace: Mapping[str, Any], colour: Any, place: float, s
     if error.get("array") is not None:
         up = _numbers(error["array"])
         spread = [_numbers(error.get("arrayminus")) or up, up]
-    style = {"color": colour, "label": trace.get("name"), "ecolor": INK, "capsize": 2}
+    style = {"color": colour, "label": trace.get("name"), "ecolor": WHISKER, "capsize": 2}
     if flat:
-        axes.barh(at, lengths, height=step * 0.9, xerr=spread, **style)
+        drawn = axes.barh(at, lengths, height=step * 0.9, xerr=spread, **style)
     else:
-        axes.bar(at, lengths, width=step * 0.9, yerr=spread, **style)
+        drawn = axes.bar(at, lengths, width=step * 0.9, yerr=spread, **style)
+    if drawn.errorbar is not None:
+        from matplotlib.patheffects import withStroke
+
+        _, caps, lines = drawn.errorbar.lines
+        for part in (*caps, *lines):
+            part.set_path_effects([withStroke(linewidth=3, foreground="white")])
 
 
 def _name_places(axes: Any, traces: Sequence[dict[str, Any]]) -> None:
@@ -150,7 +157,8 @@ def _name_places(axes: Any, traces: Sequence[dict[str, Any]]) -> None:
     if flat:
         axes.set_yticks(range(len(names)), names)
     else:
-        long = max(map(len, map(str, names)), default=0) > 6
+        # About a hundred letters stand in a row.
+        long = len(names) * (max(map(len, map(str, names)), default=0) + 2) > 100
         axes.set_xticks(
             range(len(names)), names, **({"rotation": 30, "ha": "right"} if long else {})
         )
@@ -166,11 +174,11 @@ def _draw_heatmap(axes: Any, trace: Mapping[str, Any]) -> None:
     axes.imshow(grid, aspect="auto", cmap="Blues", vmin=low, vmax=high)
     axes.set_xticks(range(grid.shape[1]), _numbers(trace["x"]), rotation=30, ha="right")
     axes.set_yticks(range(grid.shape[0]), _numbers(trace["y"]))
-    middle = np.nanmean([low if low is not None else np.nanmin(grid), np.nanmax(grid)])
+    shade = axes.images[-1].to_rgba(grid)[..., :3] @ (0.2126, 0.7152, 0.0722)
     said = trace.get("text")
     for (row, column), value in np.ndenumerate(grid):
         if not np.isnan(value):
-            ink = "white" if value > middle else "black"
+            ink = "white" if shade[row, column] < 0.4 else "black"
             words = said[row][column] if said else f"{value:.2f}"
             axes.text(column, row, words, ha="center", va="center", color=ink, fontsize=9)
 
@@ -223,14 +231,18 @@ def _finish(axes: Any, layout: Mapping[str, Any], traces: Iterable[Mapping[str, 
             axes.axvline(line["x0"], color=INK, linestyle="--", linewidth=1)
         elif line.get("y0") == line.get("y1"):
             axes.axhline(line["y0"], color=INK, linestyle="--", linewidth=1)
+    names = dict.fromkeys(n for t in traces for n in t.get("y") or () if isinstance(n, str))
+    if names and not axes.images and not any(t.get("type") == "bar" for t in traces):
+        ends = (-0.5, len(names) - 0.5)  # not on the frame
+        axes.set_ylim(*(ends[::-1] if axes.yaxis_inverted() else ends))
     axes.tick_params(colors=INK)
     for spine in axes.spines.values():
         spine.set_color(INK)
         spine.set_alpha(0.4)
-    names = [str(t["name"]) for t in traces if t.get("name")]
-    if len(names) > 1:
+    told = [str(t["name"]) for t in traces if t.get("name")]
+    if len(told) > 1:
         # As many beside each other as the longest name leaves room for.
-        style: dict[str, Any] = {"ncols": max(1, min(4, 100 // (max(map(len, names)) + 6)))}
+        style: dict[str, Any] = {"ncols": max(1, min(4, 100 // (max(map(len, told)) + 6)))}
         style["reverse"] = (layout.get("legend") or {}).get("traceorder") == "reversed"
         style["markerscale"] = 1.5 if any(t.get("type") == "scattergl" for t in traces) else 1
         place = "outside lower center"

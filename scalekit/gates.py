@@ -104,6 +104,9 @@ class Gate(View):
     def to_html(self) -> str:
         """Show the checks; below, the evidence of those that failed."""
         rows = self.table.drop("back to", "remedy") if self.passed else self.table
+        if self.checks:
+            said = pl.when("passed").then(pl.lit("✔ yes")).otherwise(pl.lit("✘ no"))
+            rows = rows.with_columns(said.alias("passed"))
         parts = [table(rows)]
         shown: list[str] = []
         for check in self.failed:
@@ -111,8 +114,8 @@ class Gate(View):
             if evidence and evidence not in shown:
                 shown.append(evidence)
                 parts += [note(f"Evidence on “{check.name}”:"), evidence]
-        said = [badge(self.passed), *([self.waived] if self.waived else [])]
-        return block(f"Gate of {self.stage.title()}", *said, *parts)
+        stands = [badge(self.passed), *([self.waived] if self.waived else [])]
+        return block(f"Gate of {self.stage.title()}", *stands, *parts)
 
 
 def reasons(stage: str, failed: Sequence[Check]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,12 @@ class DataCard(View):
     path: Path | None = None
 
     def to_html(self) -> str:
-        """Show the card's text."""
+        """Show the card as it reads."""
+        import mistune
+
         where = str(self.path) if self.path else ""
-        return block("Data card", where, f"<pre>{escape(self.text)}</pre>")
+        read = mistune.create_markdown(escape=True, plugins=["table"])
+        return block("Data card", where, str(read(self.text)))
 
 
 def data_card(

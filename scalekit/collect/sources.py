@@ -113,7 +113,7 @@ class SourceTable(View):
             note("Rank, and why; shares of the rows in use:") if len(self.tiers) else "",
             table(self.tiers),
             note(f"{counted(aside, 'row')} set aside, all in .quarantine:") if aside else "",
-            table(self.reasons, limit=12),
+            table(self.reasons, limit=12, where=".reasons"),
         )
 
 

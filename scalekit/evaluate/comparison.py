@@ -92,10 +92,18 @@ class Comparison(View):
             f"adjusted by Holm (0.05), slices by Benjamini and Hochberg (q = {self.q:g})."
         )
         return block(
-            f"{b} against {a}", *said, table(_shown(sets)),
-            note("By slice") if len(slices) else "", table(_shown(slices), limit=SHOWN),
+            f"{b} against {a}", *said, table(self._named(sets)),
+            note("By slice") if len(slices) else "", table(self._named(slices), limit=SHOWN),
             note(legend),
         )  # fmt: skip
+
+    def _named(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows as they are shown, the measurements by their names."""
+        a, b = self.names
+        if a == b:
+            return _shown(rows)
+        said = {"a": f"mean of {a}", "b": f"mean of {b}"}
+        return _shown(rows).rename({**said, "only_a": f"only {a}", "only_b": f"only {b}"})
 
     def _sentence(self, row: dict[str, Any]) -> str:
         said = (

@@ -180,6 +180,8 @@ def gate(
     remedy = diagnosis.findings[0].remedy if diagnosis.findings else "collect more, measure again"
     reached = dev is not None and dev["accuracy"] >= target
     found = len(leaks.leaks) + sealed_hits
+    missing = "measure it: measure(predict, sealed=\"what you claim\")"
+    overused = "dev was looked at too often: collect new items and split again"
     return Gate(
         "evaluate",
         (
@@ -190,7 +192,7 @@ def gate(
                   remedy, diagnosis.table),
             Check("the sealed set agrees with dev", _agree(dev, sealed), said_score(sealed),
                   "no surely lower score than dev", "evaluate",
-                  "dev was looked at too often: collect new items and split again"),
+                  missing if sealed is None else overused),
         ),
     )  # fmt: skip
 

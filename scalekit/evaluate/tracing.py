@@ -105,9 +105,13 @@ class Trace(View):
         """Show what is found or why nothing is, then the levels, the queue and the evidence."""
         said = "".join(note(f) for f in self.findings) or note("Nothing is flagged.")
         where = note(f"Looked at: {', '.join(self.domains)}. {' '.join(self.notes)}".strip())
-        queue = block("To label again", counted(len(self.queue), "item"), table(self.queue, 10))
+        queue = block(
+            "To label again",
+            counted(len(self.queue), "item"),
+            table(self.queue, 10, where=".queue"),
+        )
         beside = "From the record of the run: beside the findings, not how they were made."
-        moved = block("What moved the model", beside, table(self.moved, 10))
+        moved = block("What moved the model", beside, table(self.moved, 10, where=".moved"))
         return (
             block("Trace", said, where, note(self.unresolved) if self.unresolved else "")
             + table(self.table, 12)

@@ -115,7 +115,7 @@ class FinishedRun(View):
     def to_html(self) -> str:
         """Show what was trained, how, and how it ended."""
         examples, updates = len(self.record.examples), len(self.updates)
-        routed = "by depth profile" if self.settings["routing"] else "off (the control)"
+        routed = "by depth profile" if self.settings["routing"] else "off"
         budget = self.record.header["budget"]
         limits = "enforced" if budget and budget["enforced"] else "monitored only"
         said = (
@@ -124,4 +124,5 @@ class FinishedRun(View):
         )
         rows = self.table
         ends = pl.concat([rows.head(1), rows.tail(1)]).unique(maintain_order=True)
-        return block("Governed run", note(said), table(ends), table(self.depth_profile()))
+        title = "Governed run" if self.settings["routing"] else "Run without routing"
+        return block(title, note(said), table(ends), table(self.depth_profile()))

@@ -119,7 +119,7 @@ class Agreement(View):
             note("Each value against all others:"),
             table(_told(self.by_value)),
             note("Two values given to the same item, most often first:"),
-            table(self.confusions, limit=5, empty="No two annotators disagreed."),
+            table(self.confusions, 5, where=".confusions", empty="No two annotators disagreed."),
         )
 
 

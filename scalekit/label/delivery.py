@@ -63,10 +63,12 @@ class Delivery(View):
     def to_html(self) -> str:
         """Show the counts, the noise, and the first rows of what training takes."""
         said = f"{counted(len(self.labels), 'label')} for the task {self.task.name!r}."
-        first = self.consensus if self.pairs is None else self.pairs
+        first, where = (
+            (self.pairs, ".pairs") if self.pairs is not None else (self.consensus, ".consensus")
+        )
         return block(
             "Delivery", note(said), note(self._noise_said()), table(self.table),
-            table(first, limit=5),
+            table(first, limit=5, where=where),
         )  # fmt: skip
 
     def _noise_said(self) -> str:

@@ -50,7 +50,9 @@ class Pending(View):
 
     def to_html(self) -> str:
         """Show what waits."""
-        count = counted(int(self.table["yours"].sum()), "decision")
+        yours = int(self.table["yours"].sum())
+        others = len(self.table) - yours
+        count = counted(yours, "decision") + (f", and {others} for others" if others else "")
         title = f"Waiting for {self.who}" if self.who else "Waiting"
         return block(title, count, table(self.table, empty="Nothing waits."))
 

@@ -9,6 +9,7 @@ import polars as pl
 from scalekit.frames import require, to_polars, write_parquet
 from scalekit.label import LabelError, NoiseEstimate, dawid_skene, most_probable
 from scalekit.project.gatebook import standing
+from scalekit.project.sealing import SPLIT
 from scalekit.project.stage import require_gates
 from scalekit.signing import SIGNER, Signer, digest_file
 
@@ -86,6 +87,9 @@ def examples(project: Project, rubrics: Any) -> pl.DataFrame:
     decided = label.consensus().drop_nulls("value")
     votes = decided.select("item_id", pl.col("value").alias("label"), "adjudicated")
     items = project.audit.items().filter(pl.col("text").str.len_chars() > 0)
+    if (project.folder / SPLIT).is_file():
+        # Neither dev items nor what holds a test item: the guard refuses what is not in here.
+        items = items.join(project.evaluate.train_items(), on="item_id", how="semi")
     posterior = dawid_skene(label.counted()).rename({"value": "label"})
     frame = (
         items.select("item_id", "text", "batch_id")

@@ -68,6 +68,8 @@ def standing(folder: Folder, stages: Sequence[Stage]) -> dict[str, Standing]:
         said = last.get(stage.name)
         if said is None:
             state, advice = "open", f"Run project.{stage.name}.gate()."
+            if stage.name == "specify" and not (folder / "spec.yaml").is_file():
+                advice = "Write the spec first: project.specify.edit()."
         elif said["inputs"] != stage.inputs():
             state, advice = "stale", f"Judge it again: project.{stage.name}.gate()."
         elif said["passed"]:

@@ -132,7 +132,8 @@ class Label(Annotation):
     def deliver(self, *, gold: Any = None, rubrics: Any = None) -> Manifest:
         """Sign what may be trained on: labels, depth profiles, who gave them, how noisy they are.
 
-        Items whose votes are tied, and those that are sealed, are not in it. Written as
+        Items whose votes are tied are not in it and, once there is a split, those that are not its
+        training items: neither dev and sealed items, nor what holds a test item. Written as
         ``label/manifest.parquet`` and ``label/manifest.dsse.json``; beside them every label
         (``label/labels.parquet``) and the consensus with the posterior of its value, its entropy
         and where each item is from (``label/consensus.parquet``).

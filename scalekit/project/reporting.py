@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -68,7 +69,9 @@ def _section(title: str, project: Project, parts: Callable[[Project], list[str]]
     try:
         return Section(title, parts(project))
     except (FrameError, GateClosedError, RuntimeError, ValueError) as error:
-        return Section(title, [note(f"Nothing to show yet: {error}")])
+        # The report is handed on: of a place on this machine it tells the last name alone.
+        said = re.sub(r"(?<!\S)/(?:[^\s/]+/)+", "", str(error))
+        return Section(title, [note(f"Nothing to show: {said}")])
 
 
 def _specify(project: Project) -> list[str]:
@@ -95,9 +98,9 @@ def _label(project: Project) -> list[str]:
         found.to_html(),
         picture(found.plot()),
         note(f"{len(torn)} items on which votes differ; the most divided:"),
-        table(torn, limit=8),
+        table(torn, limit=8, where="project.label.disagreements()"),
         note(f"{len(given)} items whose category at the source the annotators outvote:"),
-        table(given.drop("text"), limit=8),
+        table(given.drop("text"), limit=8, where="project.label.against_given()"),
         note("Instructions as they stand:"),
         f"<pre>{escape(project.label.instructions)}</pre>",
     ]
@@ -115,10 +118,18 @@ def _train(project: Project) -> list[str]:
 
 
 def _evaluate(project: Project) -> list[str]:
-    sets = project.evaluate.sets().to_html()
     measured = project.evaluate.measured()
-    found = project.evaluate.diagnose()
-    return [sets, measured.to_html(), picture(measured.plot()), found.to_html()]
+    # Sets and leaks need the seal's key; what was measured is on file.
+    parts = [_section("", project, shown).parts for shown in (_sets, _diagnosis)]
+    return [*parts[0], measured.to_html(), picture(measured.plot()), *parts[1]]
+
+
+def _sets(project: Project) -> list[str]:
+    return [project.evaluate.sets().to_html()]
+
+
+def _diagnosis(project: Project) -> list[str]:
+    return [project.evaluate.diagnose().to_html()]
 
 
 def _evidence(project: Project, folder: Path) -> list[str]:

@@ -35,7 +35,7 @@ from scalekit.project.sets import Sets
 from scalekit.project.stage import Stage
 from scalekit.signing import digest
 
-__all__ = ["LOG", "Sealing", "figures"]
+__all__ = ["LOG", "SPLIT", "Sealing", "figures"]
 
 SPLIT = "evaluate/split.parquet"
 LOG = "evaluate/log.jsonl"
@@ -195,6 +195,12 @@ class Sealing(Stage):
             write_parquet(opened.select(columns), self._folder / SPLIT)
             self._folder.append(LOG, "relabelled", {"labels": labelled})
             return
+        if hidden["sealed"].is_empty():
+            raise SealError(
+                f"the sealed set would be empty: these {counted(len(items), 'item')} fall into "
+                f"{counted(items['group'].n_unique(), 'group')} of texts that are alike, and a "
+                "group stays whole. Collect more varied items, or give sealed a larger share"
+            )
         if shares.get("vault") and hidden["vault"].is_empty() and earlier is None:
             raise SealError("the vault of the split is empty: give it a larger share")
         made = {name: self._encrypt(name, rows, key) for name, rows in hidden.items() if len(rows)}

@@ -151,7 +151,10 @@ def notebook_html(nb: Any, title: str) -> str:
         exclude_output_prompt=True, embed_images=True,
     )  # fmt: skip
     body, _ = exporter.from_notebook_node(bake(nb), {"metadata": {"name": title}})
-    return str(body)
+    environment = exporter.environment
+    dark, *_ = environment.loader.get_source(environment, "static/theme-dark.css")
+    style = f"<style>@media (prefers-color-scheme: dark) {{{dark}}}</style>"
+    return str(body).replace("</head>", f"{style}</head>", 1)
 
 
 def write_notebook(nb: Any, path: Path) -> None:

@@ -71,7 +71,10 @@ class Criterion(_Part):
     def _interval_in_order(self) -> Criterion:
         low, high = self.interval
         if not 0 <= low < high <= 1:
-            raise ValueError(f"depth must be an interval 0 <= low < high <= 1, got [{low}, {high}]")
+            raise ValueError(
+                "depth goes from a lower to a higher share of the layers, within 0 and 1 (0 and "
+                f"100 %); got {low:g} to {high:g} ({low:.0%} to {high:.0%})"
+            )
         return self
 
     @property

@@ -69,7 +69,8 @@ export function lossPlot(losses, depths) {
       drawn("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, short(value)),
     );
   }
-  for (const [at, anchor] of /** @type {[number, string][]} */ ([[first, "start"], [last, "end"]])) {
+  const ends = first === last ? [[first, "start"]] : [[first, "start"], [last, "end"]];
+  for (const [at, anchor] of /** @type {[number, string][]} */ (ends)) {
     plot.append(drawn("text", { x: x(at), y: high - 6, "text-anchor": anchor }, String(at)));
   }
   for (const { values, depth } of lines) {

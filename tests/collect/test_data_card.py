@@ -81,5 +81,6 @@ def test_a_project_writes_its_card(audited: Any, tmp_path: Path) -> None:
     for b in audited.collect.batches():
         assert b.rights in made.text
         assert f"{b.rows:,}" in made.text
-    assert "<pre>" in made.to_html()
+    assert "<table>" in made.to_html()
+    assert "<h2>What it is not</h2>" in made.to_html()
     assert audited.collect.card().text == made.text
