@@ -180,7 +180,7 @@ def gate(
     remedy = diagnosis.findings[0].remedy if diagnosis.findings else "collect more, measure again"
     reached = dev is not None and dev["accuracy"] >= target
     found = len(leaks.leaks) + sealed_hits
-    missing = "measure it: measure(predict, sealed=\"what you claim\")"
+    missing = 'measure it: measure(predict, sealed="what you claim")'
     overused = "dev was looked at too often: collect new items and split again"
     return Gate(
         "evaluate",
