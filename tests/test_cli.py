@@ -41,7 +41,7 @@ def test_new_copies_notebooks_and_samples_and_never_overwrites(tmp_path: Path) -
     assert call("new", tmp_path / "work").exit_code == WELL
     names = sorted(p.name for p in (tmp_path / "work").glob("*.ipynb"))
     assert names[0].startswith("1_")
-    assert len(names) == 7
+    assert len(names) == 8
     assert (tmp_path / "work/data_samples/support-triage/spec.yaml").is_file()
     assert not list((tmp_path / "work").rglob("how_it_was_made"))
     mine = tmp_path / "work" / names[0]

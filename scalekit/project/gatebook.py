@@ -69,7 +69,7 @@ def standing(folder: Folder, stages: Sequence[Stage]) -> dict[str, Standing]:
         if said is None:
             state, advice = "open", f"Run project.{stage.name}.gate()."
             if stage.name == "specify" and not (folder / "spec.yaml").is_file():
-                advice = "Write the spec first: project.specify.edit()."
+                advice = "Write the spec, project.specify.edit(), then run project.specify.gate()."
         elif said["inputs"] != stage.inputs():
             state, advice = "stale", f"Judge it again: project.{stage.name}.gate()."
         elif said["passed"]:

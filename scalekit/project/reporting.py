@@ -71,7 +71,7 @@ def _section(title: str, project: Project, parts: Callable[[Project], list[str]]
     except (FrameError, GateClosedError, RuntimeError, ValueError) as error:
         # The report is handed on: of a place on this machine it tells the last name alone.
         said = re.sub(r"(?<!\S)/(?:[^\s/]+/)+", "", str(error))
-        return Section(title, [note(f"Nothing to show: {said}")])
+        return Section(title, [note(f"Nothing to show yet: {said}")])
 
 
 def _specify(project: Project) -> list[str]:

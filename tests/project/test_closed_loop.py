@@ -91,7 +91,8 @@ def test_the_trace_names_the_team_and_what_it_reads_otherwise(november: Any, sam
     escalated = rows["escalation reduction"]
     items = (escalated["n before"], escalated["n after"])
     assert escalated["before"] == pytest.approx(1000 * 2 / items[0])
-    assert (escalated["after"], items[1]) == (0, 348)
+    assert escalated["after"] == 0
+    assert 340 < items[1] <= 348  # those whose votes are not tied
 
     held = november.evaluate.forecasts()
     assert held.forecasts["state"].to_list() == ["counted"]

@@ -91,7 +91,7 @@ def test_a_good_draft_has_no_problems() -> None:
          "categories[1].name", "'billing' stands here twice"),
         ({"rubric": [{"name": "r", "text": "t", "depth": "deep"}]}, "rubric[0].depth", "surface"),
         ({"rubric": [{"name": "r", "text": "t", "depth": [0.9, 0.1]}]}, "rubric[0]",
-         "depth must be an interval"),
+         "depth goes from a lower"),
         ({"rubric": [{"name": "r", "text": "t", "depth": "middle", "pass_example": "x",
                       "fail_example": "x"}]}, "rubric[0].fail_example", "the same as the example"),
         ({"rubric": [{"name": "r", "text": "t", "depth": "middle"},
