@@ -141,7 +141,7 @@ def test_a_rubric_criterion_with_an_interval_of_depth(folder: Path, open_noteboo
     page.select_option(f'{ROOT} [data-field="rubric[0].depth"] select', "interval")
     page.fill(f'{ROOT} [data-field="rubric[0].depth"] .sk-interval input >> nth=0', "70")
     page.fill(f'{ROOT} [data-field="rubric[0].depth"] .sk-interval input >> nth=1', "30")
-    page.wait_for_selector(f"{ROOT} .sk-row .sk-problem:has-text('low < high')")
+    page.wait_for_selector(f"{ROOT} .sk-row .sk-problem:has-text('goes from a lower')")
     page.fill(f'{ROOT} [data-field="rubric[0].depth"] .sk-interval input >> nth=1', "95")
     page.wait_for_function(f"!document.querySelector('{ROOT} .sk-problem:not(:empty)')")
     page.click(f"{ROOT} .sk-primary >> nth=0")
