@@ -52,6 +52,18 @@ def test_gold_measures_the_noise(labelled: Any) -> None:
     assert labelled.label.deliver(gold=gold).noise == pytest.approx(0.1)
 
 
+def test_after_a_split_only_its_training_items_are_delivered(sealed: Any) -> None:
+    left_out = {e.data["item_id"] for e in sealed.folder.events("evaluate/log.jsonl", "left out")}
+    dev = set(sealed.evaluate.open_items()["item_id"]) - set(
+        sealed.evaluate.train_items()["item_id"]
+    )
+    made = set(sealed.label.deliver().table["item_id"])
+    assert left_out
+    assert dev
+    assert made == set(sealed.evaluate.train_items()["item_id"])
+    assert not made & (left_out | dev)
+
+
 def test_nothing_is_delivered_behind_a_closed_gate(audited: Any) -> None:
     with pytest.raises(GateClosedError):
         audited.label.deliver()

@@ -110,6 +110,13 @@ def test_an_unknown_set_and_shares_that_do_not_make_one_are_refused(labelled: An
     assert not (labelled.folder / "evaluate/sealed").exists()
 
 
+def test_an_empty_sealed_set_is_refused_and_nothing_is_written(labelled: Any) -> None:
+    with pytest.raises(SealError, match=r"the sealed set would be empty: these .* fall into"):
+        labelled.evaluate.seal(shares={"train": 0.85, "dev": 0.15, "sealed": 0.0})
+    assert not (labelled.folder / "evaluate/split.parquet").exists()
+    assert not labelled.folder.events("evaluate/log.jsonl", "sealing")
+
+
 def test_what_is_asked_otherwise_after_sealing_is_said_and_changes_nothing(sealed: Any) -> None:
     first = sealed.evaluate._current().seal_id
     told = sealed.evaluate.seal(seed=7)
