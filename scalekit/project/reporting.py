@@ -66,12 +66,17 @@ def _has_spec(project: Project) -> bool:
 
 
 def _section(title: str, project: Project, parts: Callable[[Project], list[str]]) -> Section:
+    return Section(title, _shown(project, parts))
+
+
+def _shown(project: Project, parts: Callable[[Project], list[str]]) -> list[str]:
+    """Return the parts, or why there are none yet."""
     try:
-        return Section(title, parts(project))
+        return parts(project)
     except (FrameError, GateClosedError, RuntimeError, ValueError) as error:
         # The report is handed on: of a place on this machine it tells the last name alone.
         said = re.sub(r"(?<!\S)/(?:[^\s/]+/)+", "", str(error))
-        return Section(title, [note(f"Nothing to show yet: {said}")])
+        return [note(f"Nothing to show yet: {said}")]
 
 
 def _specify(project: Project) -> list[str]:
@@ -120,16 +125,9 @@ def _train(project: Project) -> list[str]:
 def _evaluate(project: Project) -> list[str]:
     measured = project.evaluate.measured()
     # Sets and leaks need the seal's key; what was measured is on file.
-    parts = [_section("", project, shown).parts for shown in (_sets, _diagnosis)]
-    return [*parts[0], measured.to_html(), picture(measured.plot()), *parts[1]]
-
-
-def _sets(project: Project) -> list[str]:
-    return [project.evaluate.sets().to_html()]
-
-
-def _diagnosis(project: Project) -> list[str]:
-    return [project.evaluate.diagnose().to_html()]
+    sets = _shown(project, lambda p: [p.evaluate.sets().to_html()])
+    diagnosis = _shown(project, lambda p: [p.evaluate.diagnose().to_html()])
+    return [*sets, measured.to_html(), picture(measured.plot()), *diagnosis]
 
 
 def _evidence(project: Project, folder: Path) -> list[str]:

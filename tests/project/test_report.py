@@ -113,3 +113,15 @@ def test_it_goes_where_it_is_asked_to(labelled: Any, tmp_path: Path) -> None:
     assert links
     assert all((report.path.parent / t).resolve().is_file() for t in links)
     assert (tmp_path / "out/page.json").is_file()
+
+
+def test_without_the_key_of_the_seal_it_shows_what_was_measured_and_no_place(
+    sealed: Any, keys: Path
+) -> None:
+    sealed.evaluate.measure(lambda t: ["billing"] * len(t))
+    for key in keys.glob("seal-*"):
+        key.unlink()
+    html = sealed.report().path.read_text()
+    assert "the key of this seal is not here" in html
+    assert "<b>Evaluation</b>" in html
+    assert str(keys) not in html
