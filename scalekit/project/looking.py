@@ -25,7 +25,8 @@ from scalekit.evaluate import (
     text_mark,
 )
 from scalekit.project.folder import who
-from scalekit.project.sealing import Sealing, figures
+from scalekit.project.sealing import Sealing
+from scalekit.project.sets import figures
 from scalekit.signing import digest
 
 __all__ = ["Accounted", "Looking"]

@@ -26,16 +26,15 @@ from scalekit.evaluate import (
     seal,
     split,
     texts_held,
-    wilson,
 )
 from scalekit.evaluate.split import SHARES
 from scalekit.frames import FrameError, write_parquet
 from scalekit.project.sealed_texts import take_out
-from scalekit.project.sets import Sets
+from scalekit.project.sets import Sets, figures
 from scalekit.project.stage import Stage
 from scalekit.signing import digest
 
-__all__ = ["LOG", "SPLIT", "Sealing", "figures"]
+__all__ = ["LOG", "SPLIT", "Sealing"]
 
 SPLIT = "evaluate/split.parquet"
 LOG = "evaluate/log.jsonl"
@@ -396,9 +395,3 @@ class Sealing(Stage):
 
     def _handwritten(self) -> pl.DataFrame:
         return self._project.specify.spec.handwritten
-
-
-def figures(right: int, n: int) -> str:
-    """Return a score in words: how many of how many, the share, Wilson's 95 % interval."""
-    low, high = wilson(right, n)
-    return f"{right} of {n} right, {right / n:.3f} ({low:.3f} to {high:.3f})"

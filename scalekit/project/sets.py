@@ -1,4 +1,4 @@
-"""The sets that a project's labelled items are split into, as they are shown."""
+"""How a project's sets, and scores on them, are shown."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from scalekit.display import View, block, note, table
-from scalekit.evaluate import Contamination
+from scalekit.evaluate import Contamination, wilson
 
-__all__ = ["Sets"]
+__all__ = ["Sets", "figures"]
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,9 @@ class Sets(View):
         told = (note(said), *map(note, self.notes))
         shown = (table(self.table), *told, warned, table(hits), self.contamination.to_html())
         return block("Sets", *shown)
+
+
+def figures(right: int, n: int) -> str:
+    """Return a score in words: how many of how many, the share, Wilson's 95 % interval."""
+    low, high = wilson(right, n)
+    return f"{right} of {n} right, {right / n:.3f} ({low:.3f} to {high:.3f})"
