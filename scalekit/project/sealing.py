@@ -92,7 +92,7 @@ class Sealing(Stage):
             *shown* is neither an item nor a file.
         """
         self.require_before()
-        wish = self._wish(shares, together, seed, by)
+        wish, seen = self._wish(shares, together, seed, by), self._shown(shown)
         votes = self._project.label.consensus().drop_nulls("value")
         labelled = digest([list(r) for r in votes.select("item_id", "value").rows()])
         known = [e for e in self._folder.events(LOG) if e.kind in ("sealing", "relabelled")]
@@ -101,9 +101,9 @@ class Sealing(Stage):
             self.decontaminate()  # what stands in the spec must not be sealed, nor trained on
             share = Path(second_share) if second_share is not None else None
             key = {"passphrase": passphrase, "second_share": share}
-            self._seal(votes, labelled, wish, self._shown(shown), key)
+            self._seal(votes, labelled, wish, seen, key)
         else:
-            notes = self._otherwise(wish)
+            notes = self._otherwise(wish, seen)
         if len(self._folder.events(LOG, "sealing")) > len(self._folder.events(LOG, "sealed")):
             # Also after a crash in between: the seal is on disk, so the plain texts can go.
             self._take_out()
@@ -135,9 +135,11 @@ class Sealing(Stage):
         }  # fmt: skip
         return {k: v if v is not None else stood.get(k, usual[k]) for k, v in asked.items()}
 
-    def _otherwise(self, wish: Mapping[str, Any]) -> tuple[str, ...]:
+    def _otherwise(self, wish: Mapping[str, Any], shown: Sequence[str]) -> tuple[str, ...]:
         """Say what was asked for now that stands otherwise since the sealing."""
         stood = self._folder.events(LOG, "sealing")[-1].data
+        if late := set(shown) - set(self._opened()["item_id"]):
+            return (f"{counted(len(late), 'item')} of those shown are sealed already, and stay so.",)
         said = [f"{k} {wish[k]}" for k in wish if k in stood and wish[k] != stood[k]]
         if not said:
             return ()

@@ -358,6 +358,7 @@ def test_what_a_notebook_shows_is_not_sealed(labelled: Any, tmp_path: Path) -> N
     book.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4}), encoding="utf-8")
     with pytest.raises(SealError, match="'nowhere' is neither an item in use nor a file"):
         labelled.evaluate.seal(shown=["nowhere"])
+    assert not labelled.folder.events("evaluate/log.jsonl")  # nothing was begun
     labelled.evaluate.seal(shown=[book, *shown["item_id"][30:]])
     seen = set(shown["item_id"])
     sealed = set(labelled.evaluate._current().item_ids())
@@ -367,3 +368,6 @@ def test_what_a_notebook_shows_is_not_sealed(labelled: Any, tmp_path: Path) -> N
     assert seen & set(labelled.evaluate._opened()["item_id"])
     (event,) = labelled.folder.events("evaluate/log.jsonl", "sealing")
     assert set(event.data["shown"]) >= seen
+    hidden = labelled.evaluate._current().item_ids()[:2]
+    assert "2 items of those shown are sealed already" in labelled.evaluate.seal(shown=hidden).notes[0]
+    assert labelled.evaluate.seal(shown=shown["item_id"][30:]).notes == ()
