@@ -139,7 +139,7 @@ class Sealing(Stage):
         """Say what was asked for now that stands otherwise since the sealing."""
         stood = self._folder.events(LOG, "sealing")[-1].data
         if late := set(shown) - set(self._opened()["item_id"]):
-            return (f"{counted(len(late), 'item')} of those shown are sealed already, and stay so.",)
+            return (f"{counted(len(late), 'item')} shown are sealed already, and stay so.",)
         said = [f"{k} {wish[k]}" for k in wish if k in stood and wish[k] != stood[k]]
         if not said:
             return ()

@@ -369,5 +369,5 @@ def test_what_a_notebook_shows_is_not_sealed(labelled: Any, tmp_path: Path) -> N
     (event,) = labelled.folder.events("evaluate/log.jsonl", "sealing")
     assert set(event.data["shown"]) >= seen
     hidden = labelled.evaluate._current().item_ids()[:2]
-    assert "2 items of those shown are sealed already" in labelled.evaluate.seal(shown=hidden).notes[0]
+    assert "2 items shown are sealed already" in labelled.evaluate.seal(shown=hidden).notes[0]
     assert labelled.evaluate.seal(shown=shown["item_id"][30:]).notes == ()
