@@ -39,7 +39,7 @@ browser: setup         ## widgets in a real JupyterLab; skips, saying so, withou
 
 nbtest: setup          ## strict comparison of the executed templates, on a copy as users make it
 	@folder=$$(mktemp -d) && $(BIN)/scalekit new $$folder/project \
-	&& SCALEKIT_KEYS=$$folder/keys $(BIN)/python -m pytest --nbval --nbval-current-env \
+	&& SCALEKIT_KEYS=$$folder/keys SCALEKIT_PROGRESS=off $(BIN)/python -m pytest --nbval --nbval-current-env \
 		--nbval-cell-timeout=180 -q -p no:cacheprovider $$folder/project; \
 	status=$$?; rm -rf $$folder; exit $$status
 

@@ -6,11 +6,13 @@ every text escaped. Themes colour it; nothing is said by colour alone.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from math import inf, isfinite
 from typing import Any
 
 import polars as pl
@@ -23,6 +25,7 @@ __all__ = [
     "block",
     "counted",
     "marked",
+    "money",
     "note",
     "show",
     "table",
@@ -57,6 +60,13 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def money(amount: float, currency: str = "") -> str:
+    """Return an amount with its currency before it: €18.00, USD 0.045; three decimals under 1."""
+    gap = " " if currency[-1:].isalpha() else ""
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{currency}{gap}{abs(amount):,.{3 if 0 < abs(amount) < 1 else 2}f}"
+
+
 def badge(passed: bool | None) -> str:
     """Return a mark in words and sign: passed, not passed, or (None) not judged."""
     # No line break between sign and word.
@@ -83,6 +93,9 @@ def marked(text: str, spans: Sequence[tuple[int, int]], context: int = 60) -> st
         return escape(text[: 2 * context])
     begin = max(0, spans[0][0] - context)
     stop = min(len(text), spans[-1][1] + context)
+    # Cut between words: at the first gap within, where there is one.
+    begin = max(begin, text.find(" ", begin, spans[0][0]) + 1) if begin else 0
+    stop = max(spans[-1][1], text.rfind(" ", 0, stop)) if stop < len(text) else stop
     out, at = ["…" if begin else ""], begin
     for start, end in spans:
         out += [escape(text[at:start]), "<mark>", escape(text[start:end]), "</mark>"]
@@ -96,21 +109,37 @@ class Markup(str):
     __slots__ = ()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, number: str, chars: int | None) -> str:
     if value is None:
         return ""
     if isinstance(value, Markup):
         return str(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float):
-        return "–" if value != value else f"{value:.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, int | float):
+        tiny = 1e-12 < abs(value) < 1 and float(format(value, number)) == 0
+        return "–" if value != value else format(value, ".0e" if tiny else number)
     if isinstance(value, list | tuple):
         return escape(", ".join(map(str, value)))
     said = str(value)
-    if len(said) > MAX_CHARS:
-        said = f"{said[:MAX_CHARS]}… ({len(said):,} characters)"
+    if chars and len(said) > chars:
+        said = f"{said[:chars]}… ({len(said):,} characters)"
     return escape(said).replace("\n", "<br>")
+
+
+def _number_format(values: Sequence[Any]) -> str:
+    """Return one format for the numbers of a column, so that they can be read down it.
+
+    Three significant digits of the largest, four from 10 up, and no more decimals than any needs.
+    """
+    known = [v for v in values if isinstance(v, int | float) and isfinite(v)]
+    largest = max(map(abs, known), default=0)
+    comma = "," if largest >= 10_000 else ""
+    if all(isinstance(v, int) for v in known):
+        return f"{comma}d"
+    most = 3 if largest < 10 else 2 if largest < 100 else 1 if largest < 1000 else 0
+    said = [f"{v:.{most}f}".rstrip("0") for v in known] if most else []
+    return f"z{comma}.{max((len(x.partition('.')[2]) for x in said), default=0)}f"
 
 
 def _numeric(records: Sequence[Mapping[str, Any]], column: str) -> bool:
@@ -125,10 +154,12 @@ def table(
     limit: int = MAX_ROWS,
     empty: str = "",
     where: str = ".table",
+    chars: int | None = MAX_CHARS,
 ) -> str:
     """Return *rows* as a plain HTML table; how much is left out, and *where* all of it is, is said.
 
-    Numbers stand right, floats have three decimals, long texts are cut and say their length.
+    Numbers stand right, with as many decimals in the whole column, three at most; texts longer
+    than *chars* are cut and say their length.
     """
     records = rows.to_dicts() if isinstance(rows, pl.DataFrame) else list(rows or [])
     if not records:
@@ -137,9 +168,13 @@ def table(
     sides = {n: "right" if _numeric(records, n) else "left" for n in records[0]}
     form = {n: f'align="{side}" style="text-align:{side}"' for n, side in sides.items()}
     head = "".join(f"<th {form[n]}>{escape(str(n))}</th>" for n in records[0])
+    shown = records[:limit]
+    numbers = {n: _number_format([r[n] for r in shown]) for n in sides}
     body = []
-    for record in records[:limit]:
-        cells = "".join(f"<td {form[n]}>{_cell(value)}</td>" for n, value in record.items())
+    for record in shown:
+        cells = "".join(
+            f"<td {form[n]}>{_cell(value, numbers[n], chars)}</td>" for n, value in record.items()
+        )
         body.append(f"<tr>{cells}</tr>")
     hidden = len(records) - limit
     more = note(f"… and {counted(hidden, 'more row')} in {where}") if hidden > 0 else ""
@@ -155,7 +190,7 @@ class Shown(View):
 
     def to_html(self) -> str:
         """Show the table."""
-        return table(self.table, self.limit, empty="No rows.")
+        return table(self.table, self.limit, empty="No rows.", chars=None)
 
 
 def show(frame: Any, limit: int = MAX_ROWS) -> Shown:
@@ -170,10 +205,12 @@ class Progress:
 
     Use as ``with Progress("Reading") as progress:`` and call ``progress(done, total)``. In a
     terminal it stands on standard error; in a notebook in the cell's output, which it leaves empty.
+    With ``SCALEKIT_PROGRESS=off`` none appears: for notebooks that nobody watches as they run.
     """
 
     def __init__(self, what: str, after: float = 2.0) -> None:
-        self._what, self._due = what, after
+        off = os.environ.get("SCALEKIT_PROGRESS") == "off"
+        self._what, self._due = what, inf if off else after
         self._bar: _TerminalBar | _NotebookBar | None = None
 
     def __enter__(self) -> Progress:

@@ -4,7 +4,7 @@ import io
 import json
 import math
 import re
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -22,6 +22,7 @@ from scalekit.display import (
     block,
     counted,
     marked,
+    money,
     note,
     show,
     table,
@@ -96,7 +97,7 @@ def test_numbers_and_gaps_are_written_plainly() -> None:
         "h": 100.0,
     }
     assert Seen(table([row])).cells[len(row) :] == [
-        "0.5", "1", "0.667", "–", "", "yes", "1234567", "100",
+        "0.5", "1", "0.667", "–", "", "yes", "1,234,567", "100",
     ]  # fmt: skip
 
 
@@ -131,12 +132,43 @@ def test_marking_changes_no_character(text: str, ends: list[int], context: int) 
     html = marked(text, places, context)
     if places:
         begin, stop = max(0, places[0][0] - context), min(len(text), places[-1][1] + context)
-        plain = escape(text[begin:stop])
-        cut = ("…" if begin else "", "…" if stop < len(text) else "")
-        assert re.sub("</?mark>", "", html) == cut[0] + plain + cut[1]
+        plain = unescape(re.sub("</?mark>", "", html)).removeprefix("…" if begin else "")
+        plain = plain.removesuffix("…" if stop < len(text) else "")
+        assert plain in text[begin:stop]
+        assert text[places[0][0] : places[-1][1]] in plain
         assert re.findall("<mark>(.*?)</mark>", html, re.DOTALL) == [
             escape(text[a:b]) for a, b in places
         ]
+
+
+def test_an_excerpt_is_cut_between_words() -> None:
+    text = "the parcel was delivered to the wrong address yesterday evening"
+    at = text.index("wrong")
+    assert marked(text, [(at, at + 5)], context=12) == "…to the <mark>wrong</mark> address…"
+
+
+def test_columns_of_numbers_share_their_decimals() -> None:
+    rows = [
+        {"share": 0.5, "p": 0.0004, "points": 24.25, "count": 12, "money": 1250.5},
+        {"share": 0.125, "p": 0.5, "points": 3.0, "count": 10_000, "money": 2.25},
+        {"share": 0.0, "p": -1e-18, "points": math.inf, "count": 0, "money": 0.0},
+    ]
+    cells = Seen(table(rows)).cells[5:]
+    assert [cells[i::5] for i in range(5)] == [
+        ["0.500", "0.125", "0.000"], ["4e-04", "0.5", "0.0"], ["24.25", "3.00", "inf"],
+        ["12", "10,000", "0"], ["1250", "2", "0"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "said"),
+    [
+        (18, "€", "€18.00"), (0.0451, "USD", "USD 0.045"), (-1234.5, "€", "-€1,234.50"),
+        (0, "", "0.00"),
+    ],
+)  # fmt: skip
+def test_money(amount: float, currency: str, said: str) -> None:
+    assert money(amount, currency) == said
 
 
 def test_words_and_counts() -> None:
@@ -243,3 +275,12 @@ def test_progress_stands_on_standard_error_and_is_gone_after_a_failure(
     with pytest.raises(RuntimeError, match="stop"):
         work()
     assert capsys.readouterr().out == ""
+
+
+def test_progress_can_be_turned_off(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALEKIT_PROGRESS", "off")
+    with Progress("Reading", after=0) as progress:
+        progress(1, 3)
+    assert capsys.readouterr() == ("", "")

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scalekit.display import View, block, counted, note, table
+from scalekit.display import View, block, counted, money, note, table
 from scalekit.evaluate.paired import mcnemar_p, tango
 from scalekit.evaluate.where import OVERALL, paired_scores
 from scalekit.frames import FrameError, require, to_polars
@@ -48,7 +48,7 @@ class RemediationCost(View):
         few, all_ = self.table.to_dicts()
         said = (
             f"{counted(few['items'], 'item')} of {all_['items']:,} ({few['share']:.1%}): "
-            f"{self.currency}{few['cost']:,.2f} in place of {self.currency}{all_['cost']:,.2f}."
+            f"{money(few['cost'], self.currency)} in place of {money(all_['cost'], self.currency)}."
         )
         return block("Cost of labelling again", note(said), table(self.table))
 

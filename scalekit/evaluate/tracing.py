@@ -42,6 +42,11 @@ __all__ = ["Trace", "trace"]
 
 Codes = NDArray[np.int64]
 Z95 = 1.959963984540054
+EXCESS = (
+    "Excess: what a level adds, in points, with all other levels accounted for and drawn towards "
+    "them; where labels were checked on gold, the checks count too, so it need not be the "
+    "difference of the two shares. Sure: the probability that it is over the least that matters."
+)
 ROWS = {"row": pl.Int64}
 LEVELS = {
     "factor": pl.String, "level": pl.String, "labels": pl.Int64, "disagree": pl.Float64,
@@ -105,19 +110,32 @@ class Trace(View):
         """Show what is found or why nothing is, then the levels, the queue and the evidence."""
         said = "".join(note(f) for f in self.findings) or note("Nothing is flagged.")
         where = note(f"Looked at: {', '.join(self.domains)}. {' '.join(self.notes)}".strip())
+        # The reasons are the findings above; of one finding they say nothing new.
+        one = self.queue["why"].n_unique() < 2
+        items = self.queue.drop("why") if one else self.queue
         queue = block(
             "To label again",
             counted(len(self.queue), "item"),
-            table(self.queue, 10, where=".queue"),
+            table(items, 10, where=".queue"),
         )
         beside = "From the record of the run: beside the findings, not how they were made."
         moved = block("What moved the model", beside, table(self.moved, 10, where=".moved"))
         return (
             block("Trace", said, where, note(self.unresolved) if self.unresolved else "")
-            + table(self.table, 12)
+            + table(self._in_percent(), 12)
+            + (note(EXCESS) if len(self.table) else "")
             + (queue if len(self.queue) else "")
             + (moved if self.moved is not None else "")
         )
+
+    def _in_percent(self) -> pl.DataFrame:
+        """Return the levels for the eye: per cent beside points; what is said only where it is."""
+        shares = ("disagree", "expected")
+        percent = [(100 * pl.col(c)).round(1).alias(f"{c} %") for c in shares]
+        points = [pl.col(c).round(1) for c in ("excess", "from", "to")]
+        shown = self.table.with_columns(*percent, *points, pl.col("sure").round(2))
+        order = [f"{c} %" if c in shares else c for c in self.table.columns]
+        return shown.select(order if (shown["said"] != "").any() else order[:-1])
 
 
 def trace(

@@ -222,7 +222,7 @@ class AgreementChange(View):
         row = {
             "pairs agree before": self.observed[0], "agree after": self.observed[1],
             "alpha before": self.before.value, "alpha after": self.after.value,
-            "difference": self.difference, "95% from": low, "to": high, "items": self.items,
+            "difference": self.difference, "from": low, "to": high, "items": self.items,
         }  # fmt: skip
         numbers = [name for name in row if name != "items"]
         return pl.DataFrame([row], schema_overrides=dict.fromkeys(numbers, pl.Float64))

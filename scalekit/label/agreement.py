@@ -61,7 +61,7 @@ class Agreement(View):
                 {
                     "coefficient": said,
                     "value": c.value,
-                    "95% from": low if c is self.alpha else None,
+                    "from": low if c is self.alpha else None,
                     "to": high if c is self.alpha else None,
                     "items": self.items,
                     "labels": self.labels,
@@ -69,7 +69,7 @@ class Agreement(View):
                 }
                 for said, c in found
             ],
-            schema_overrides={"value": pl.Float64, "95% from": pl.Float64, "to": pl.Float64},
+            schema_overrides={"value": pl.Float64, "from": pl.Float64, "to": pl.Float64},
         )
 
     def plot(self) -> go.Figure:

@@ -24,7 +24,7 @@ __all__ = ["CohortAgreement", "agreement_by_cohort", "agreement_over_time"]
 Codes = NDArray[np.int64]
 SCHEMA = {
     "annotators": pl.Int64, "items": pl.Int64, "labels": pl.Int64, "alpha": pl.Float64,
-    "95% from": pl.Float64, "to": pl.Float64, "undefined because": pl.String,
+    "from": pl.Float64, "to": pl.Float64, "undefined because": pl.String,
 }  # fmt: skip
 
 
@@ -139,7 +139,7 @@ def agreement_by_cohort(
 def agreement_over_time(labels: Any, *, windows: int = 5, seed: int = 0) -> pl.DataFrame:
     """Measure nominal agreement in windows of equally many labels, in the order they were given.
 
-    Returns ``window, first, last`` (times)``, annotators, items, labels, alpha, 95% from, to,
+    Returns ``window, first, last`` (times)``, annotators, items, labels, alpha, from, to,
     undefined because``. An item counts in a window with the labels it got there.
 
     Raises
@@ -182,7 +182,7 @@ def _measured(
     low, high = bootstrap_alpha(counts, samples=samples, seed=seed) or (None, None)
     return {
         "annotators": len(np.unique(rater)), "items": int((counts.sum(1) >= 2).sum()),
-        "labels": len(item), "alpha": alpha.value, "95% from": low, "to": high,
+        "labels": len(item), "alpha": alpha.value, "from": low, "to": high,
         "undefined because": alpha.undefined,
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from scalekit.display import View, block, counted, note, table
+from scalekit.display import View, block, counted, money, note, table
 from scalekit.frames import require, to_polars
 from scalekit.label.tasks import LabelError
 
@@ -37,17 +37,14 @@ class Cost(View):
         whole = self.table.row(0, named=True)
         said = [f"{whole['hours']:.2f} active hours on {counted(whole['labels'], 'label')}."]
         if whole["per label"] is not None:
-            said.append(f"{self._money(whole['per label'])} a label")
+            said.append(f"{money(whole['per label'], self.currency)} a label")
         if whole["per accepted"] is not None:
-            said[-1] += f", {self._money(whole['per accepted'])} an accepted {self.unit}."
+            said[-1] += f", {money(whole['per accepted'], self.currency)} an accepted {self.unit}."
         if whole["untimed"]:
             share = f"{counted(whole['untimed'], 'label')} came without a time"
             said.append(f"{share}: counted at the mean of the others.")
         shown = self.table.drop("untimed") if not self.table["untimed"].sum() else self.table
         return block("Cost", note(" ".join(said)), table(shown))
-
-    def _money(self, value: float) -> str:
-        return f"{self.currency}{value:,.3f}".strip()
 
 
 def cost(

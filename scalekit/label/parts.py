@@ -46,11 +46,11 @@ class PartAgreement(View):
             rows.append(
                 {
                     "part": name, "level": found.level, "alpha": found.alpha.value,
-                    "95% from": low, "to": high, "items": found.items, "labels": found.labels,
+                    "from": low, "to": high, "items": found.items, "labels": found.labels,
                     "undefined because": found.alpha.undefined,
                 }
             )  # fmt: skip
-        numbers = dict.fromkeys(("alpha", "95% from", "to"), pl.Float64)
+        numbers = dict.fromkeys(("alpha", "from", "to"), pl.Float64)
         return pl.DataFrame(rows, schema_overrides=numbers).sort("alpha", "part", nulls_last=True)
 
     def to_html(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def execute(path: Path, on_cell: Callable[[int, int], None] | None = None) -> An
         on_cell_executed=done,
     )
     try:
-        client.execute()
+        client.execute(env={**os.environ, "SCALEKIT_PROGRESS": "off"})
     except (CellExecutionError, DeadKernelError, CellTimeoutError) as error:
         said = f"{getattr(error, 'ename', type(error).__name__)}: {getattr(error, 'evalue', error)}"
         place = code.index(at) + 1 if at in code else 0

@@ -35,6 +35,7 @@ SCHEMA = {
     "from": pl.Float64, "to": pl.Float64, "unit": pl.String, "n before": pl.Int64,
     "n after": pl.Int64, "compared": pl.String, "verdict": pl.String,
 }  # fmt: skip
+MEASURES = ("before", "after", "better by", "from", "to")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,17 @@ class Outcomes(View):
     def to_html(self) -> str:
         """Show the four outcomes, and whether quality held."""
         title = f"Outcomes of {self.names[1]} against {self.names[0]}"
-        return block(title, WAY, table(self.table), note(f"Quality: {self.quality.said}."))
+        return block(title, WAY, outcome_table(self.table), note(f"Quality: {self.quality.said}."))
+
+
+def outcome_table(rows: pl.DataFrame) -> str:
+    """Return the outcomes as a table, each row with decimals of its own: their units differ."""
+    shown = []
+    for row in rows.to_dicts():
+        digits = 3 if max(abs(row[n] or 0) for n in MEASURES) < 1 else 2
+        said = {n: "" if row[n] is None else f"{row[n]:z.{digits}f}" for n in MEASURES}
+        shown.append({**row, **said})
+    return table(shown)
 
 
 def four_outcomes(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from scalekit.display import View, block, counted, note, table
+from scalekit.display import View, block, counted, money, note, table
 from scalekit.journal import read
 
 __all__ = ["Line", "Return", "avoided_runs", "remediation_line", "return_on_cost", "reuse_line"]
@@ -84,7 +84,7 @@ def remediation_line(
     low, high = interval or (unit_cost, unit_cost)
     spared = items - flagged
     said = (
-        f"full re-annotation was not done: {items:,} items at {unit_cost:.3f} each would have cost "
+        f"full re-annotation was not done: {items:,} items at {money(unit_cost)} each would have cost "
         f"{items * unit_cost:,.2f}, {flagged:,} flagged ({flagged / items:.1%}) cost "
         f"{flagged * unit_cost:,.2f} and finding them {finding_cost:,.2f}; it assumes that the "
         "rest needed no new label, which the next evaluation shows"
@@ -192,7 +192,7 @@ class Return(View):
         """Show the net with its range, the lines, and their assumptions."""
         low, high = self.range
         ends = f"all lines at their ends: {low:,.2f} to {high:,.2f}"
-        said = f"net {self.net:,.2f} {self.currency} ({ends})"
+        said = f"net {money(self.net, self.currency)} ({ends})"
         rest = note("Before/after and counterfactual, not randomised.")
         return block("Return", said, table(self.table), rest)
 

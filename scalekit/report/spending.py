@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from scalekit.display import View, block, counted, note, table
+from scalekit.display import View, block, counted, money, note, table
 from scalekit.figures import figure
 from scalekit.frames import FrameError, require, to_polars
 from scalekit.label import Cost, cost
@@ -181,8 +181,8 @@ class TaskCost(View):
         low, high = self.interval
         least = "at least " if self.missing else ""
         said = (
-            f"{least}{self.per_accepted:,.3f} {self.currency} per accepted {self.unit} "
-            f"({low:,.3f} to {high:,.3f}), {self.total:,.2f} in all on "
+            f"{least}{money(self.per_accepted, self.currency)} per accepted {self.unit} "
+            f"({money(low)} to {money(high)}), {money(self.total, self.currency)} in all on "
             f"{counted(self.accepted, f'accepted {self.unit}')}."
         )
         lacking = f"No figure for {', '.join(self.missing)}." if self.missing else ""

@@ -50,7 +50,7 @@ def test_planted_perspectives_are_told_from_plain_disagreement() -> None:
     for row in found.table.to_dicts():
         own = labels.join(people.filter(town=row["town"]), on="annotator")
         assert row["alpha"] == pytest.approx(library(own), abs=1e-9)
-        assert row["95% from"] < row["alpha"] < row["to"]
+        assert row["from"] < row["alpha"] < row["to"]
 
 
 def test_without_perspectives_the_test_seldom_finds_any() -> None:
