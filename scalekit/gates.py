@@ -49,6 +49,13 @@ class Check(View):
             "remedy": "" if self.passed else self.remedy,
         }
 
+    def __str__(self) -> str:
+        """Return the check in whole lines, for a terminal: what was found, what to do."""
+        sign = "✔" if self.passed else "✘"
+        found = f"{sign} {self.name}: {self.measured} (needed: {self.threshold})"
+        remedy = f"\n  → back to {self.send_back_to}: {self.remedy}"
+        return found if self.passed else found + remedy
+
     def to_html(self) -> str:
         """Show the check and its evidence."""
         return block(self.name, badge(self.passed), table([self.row()]), table(self.evidence))
@@ -100,6 +107,12 @@ class Gate(View):
         if self.passed or self.waived:
             return
         raise GateClosedError(reasons(self.stage, self.failed))
+
+    def __str__(self) -> str:
+        """Return every check in whole lines, for a terminal."""
+        said = badge(self.passed if self.checks else None).replace("\u00a0", " ")
+        stands = ", ".join([said, *([self.waived] if self.waived else [])])
+        return "\n".join([f"Gate of {self.stage.title()}: {stands}", *map(str, self.checks)])
 
     def to_html(self) -> str:
         """Show the checks; below, the evidence of those that failed."""

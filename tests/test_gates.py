@@ -56,6 +56,21 @@ def test_the_table_names_the_remedy_only_of_what_failed() -> None:
     assert Gate("audit").table.height == 0
 
 
+def test_a_printed_gate_says_every_text_whole() -> None:
+    long = "go through each of the items that two annotators read in different ways, " * 4
+    bad = Check("agreement", False, "0.41", "0.667", "label", long)
+    assert str(Gate("label", (check("x", True), bad))).splitlines() == [
+        "Gate of Label: ✘ not passed",
+        "✔ x: 3 of 9 (needed: at least 8)",
+        "✘ agreement: 0.41 (needed: 0.667)",
+        f"  → back to label: {long}",
+    ]
+    assert str(Gate("label", (bad,), waived="waived by dora")).startswith(
+        "Gate of Label: ✘ not passed, waived by dora\n"
+    )
+    assert str(Gate("label")) == "Gate of Label: ○ not judged"
+
+
 class Tags(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -159,6 +159,16 @@ class Board(View):
         """Whether every gate is passed and fresh."""
         return all(s.state == "passed" for s in self.states)
 
+    def __str__(self) -> str:
+        """Return the board in whole lines, for a terminal."""
+        lines = [f"{self.name} ({self.profile})"]
+        for row in self.table.to_dicts():
+            gate = row["gate"].replace("\u00a0", " ")
+            lines.append(f"{gate}  {row['stage']}")
+            if row["what to do"]:
+                lines.append(f"  → {row['what to do']}")
+        return "\n".join([*lines, f"Next: {self.next}"])
+
     def to_html(self) -> str:
         """Show the board."""
         return block(f"{self.name} ({self.profile})", table(self.table), note(f"Next: {self.next}"))
