@@ -15,6 +15,7 @@ from scalekit.collect import (
     Croissant,
     DataCard,
     ProvenanceError,
+    ReadingError,
     SourceTable,
     batch_record,
     croissant,
@@ -27,7 +28,7 @@ from scalekit.collect import (
 from scalekit.collect.croissant import flat
 from scalekit.collect.data_card import limits
 from scalekit.collect.rows import stem
-from scalekit.frames import require, to_polars, write_atomically, write_parquet
+from scalekit.frames import FrameError, require, to_polars, write_atomically, write_parquet
 from scalekit.gates import Gate
 from scalekit.project.folder import who
 from scalekit.project.stage import Stage
@@ -36,6 +37,10 @@ from scalekit.signing import digest_file
 __all__ = ["Collect"]
 
 BATCHES = "collect/batches.jsonl"
+NEEDED = (
+    "give the path of a file, a data frame (polars, pandas, pyarrow…), a list of rows such as "
+    "[{'text': '…'}], or a mapping of columns. Nothing was stored"
+)
 
 
 class Collect(Stage):
@@ -93,9 +98,10 @@ class Collect(Stage):
         ProvenanceError
             When provenance is missing or wrong, or another batch has the name. Nothing is stored.
         ReadingError
-            When the file can't be read. Nothing is stored.
+            When the file can't be read, or is neither file nor table. Nothing is stored.
         """
         self.require_before()
+        _refuse_other_rows(data)
         path = Path(data) if isinstance(data, str | Path) else None
         name = batch_id or (stem(path) if path else "")
         fields = {
@@ -113,7 +119,12 @@ class Collect(Stage):
         self._check_gap(fields)
         shown = evidence_of(evidence, name) if evidence is not None else None
         columns = {"text": text, "item_id": item_id, "category": category, "encoding": encoding}
-        reading = read_rows(data, batch_id=name, **columns)  # type: ignore[arg-type]
+        try:
+            reading = read_rows(data, batch_id=name, **columns)  # type: ignore[arg-type]
+        except FrameError as error:
+            if isinstance(error.__cause__, TypeError):  # not even a table
+                raise ReadingError(f"data: {type(data).__name__} is not read; {NEEDED}") from error
+            raise
         batch = batch_record(
             fields,
             rows=len(reading.items),
@@ -337,3 +348,12 @@ class Collect(Stage):
         return gate(
             self.batches(), max_quarantined_share=self._folder.thresholds.max_quarantined_share
         )
+
+
+def _refuse_other_rows(data: Any) -> None:
+    """Raise ReadingError at the first row of a list that is no mapping of columns."""
+    for number, row in enumerate(data if isinstance(data, list | tuple) else (), 1):
+        if not isinstance(row, Mapping):
+            raise ReadingError(
+                f"data, row {number}: {row!r:.60} is no mapping of columns; {NEEDED}"
+            )

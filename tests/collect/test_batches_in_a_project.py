@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import scalekit as sk
-from scalekit.collect import ProvenanceError
+from scalekit.collect import ProvenanceError, ReadingError
 from scalekit.frames import StorageError
 
 FIELDS: dict[str, Any] = {
@@ -176,3 +176,24 @@ def test_hostile_texts_are_kept_as_they_are_and_escaped_where_shown(project: Any
     assert project.collect.items()["text"][0] == evil
     for view in (project.collect.sources(), project.collect, project.collect.gate(), project):
         assert "<script" not in view.to_html()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ([{"text": "a"}, "b"], r"data, row 2: 'b' is no mapping of columns; .*\[\{'text': '…'\}\]"),
+        (None, r"data: NoneType is not read; give the path of a file, a data frame"),
+        (b"a text", r"data: bytes is not read; give the path"),
+    ],
+)
+def test_what_is_neither_file_nor_table_is_refused_with_what_is(
+    project: Any, data: Any, said: str
+) -> None:
+    before = files(project.folder.root)
+    with pytest.raises(ReadingError, match=said + ".*Nothing was stored"):
+        project.collect.add(data, **FIELDS)
+    assert files(project.folder.root) == before
+
+
+def test_a_list_of_rows_is_a_batch(project: Any) -> None:
+    assert project.collect.add([{"text": "a"}, {"text": "b"}], **FIELDS).rows == 2
