@@ -220,7 +220,7 @@ def read_asset(path: Path) -> Asset:
     try:
         return Asset.model_validate(raw)
     except ValidationError as error:
-        lines = [f"- {where}: {why}" for where, why in flaws(error, "asset").items()]
+        lines = [f"- {where}: {why}" for where, why in flaws(error, Asset).items()]
         raise AssetError("\n".join([f"{path}: {len(lines)} field(s) wrong:", *lines])) from error
 
 

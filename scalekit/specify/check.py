@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,8 @@ def problems(draft: Mapping[str, Any]) -> list[Problem]:
         found = flaws(error)
         said = draft.get("behaviour") if isinstance(draft, Mapping) else None
         more = _sentence(said) if isinstance(said, str) and "behaviour" not in found else []
-        return [*more, *(Problem(where, why) for where, why in found.items())]
+        wrong = [Problem(where, why) for where, why in found.items()]
+        return [*more, *wrong, *([] if "categories" in found else _drafted_shares(draft))]
     return [*_sentence(spec.behaviour), *_categories(spec), *_examples(spec), *_rubric(spec)]
 
 
@@ -82,10 +83,24 @@ def _categories(spec: Spec) -> list[Problem]:
     for i, name in enumerate(names):
         if name in names[:i]:
             found.append(Problem(f"categories[{i}].name", f"{name!r} stands here twice"))
-    total = sum(c.share for c in spec.categories)
-    if abs(total - 1) > 0.005:
-        found.append(Problem("categories", f"the shares add up to {total:.2f}, they must make 1"))
-    return found
+    return found + _shares([c.share for c in spec.categories])
+
+
+def _shares(shares: Sequence[float]) -> list[Problem]:
+    total = sum(shares)
+    if abs(total - 1) <= 0.005:
+        return []
+    parts = ", ".join(f"{share / total:.3g}" for share in shares)
+    mend = f"divide each by {total:.4g}, which gives {parts}" if total > 0 else "raise them"
+    return [Problem("categories", f"the shares add up to {total:.2f}, they must make 1: {mend}")]
+
+
+def _drafted_shares(draft: Any) -> list[Problem]:
+    """Return what is wrong with the sum of the shares of a draft whose fields are not all sound."""
+    try:
+        return _shares([float(category["share"]) for category in draft["categories"]])
+    except (KeyError, TypeError, ValueError):
+        return []
 
 
 def _examples(spec: Spec) -> list[Problem]:

@@ -88,7 +88,7 @@ def _changed(criterion: Criterion, fields: Mapping[str, Any] | None) -> Criterio
     try:
         return Criterion.model_validate({**criterion.model_dump(), **fields})
     except ValidationError as error:
-        wrong = "; ".join(f"{where}: {why}" for where, why in flaws(error, "criterion").items())
+        wrong = "; ".join(f"{where}: {why}" for where, why in flaws(error, Criterion).items())
         raise AssetError(f"{criterion.name}: {wrong}") from error
 
 
@@ -183,7 +183,7 @@ def promote(
     try:
         made = Asset.model_validate(fields)
     except ValidationError as error:
-        lines = [f"- {where}: {why}" for where, why in flaws(error, "asset").items()]
+        lines = [f"- {where}: {why}" for where, why in flaws(error, Asset).items()]
         raise AssetError("\n".join(["the spec can't be an asset yet:", *lines])) from error
     if made.reference == base.reference:
         raise AssetError(f"{base.reference} can't descend from itself; raise the version")

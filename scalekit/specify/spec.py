@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import polars as pl
 import yaml
@@ -252,23 +254,24 @@ SAID = {
     "Field required": "this is needed",
     "Value error, ": "",
     "Input should be greater than 0": "must be above 0",
-    "Input should be less than or equal to 1": "must be at most 1 (a share, not a percentage)",
+    "Input should be less than or equal to 1": "must be at most 1",
     "Input should be a valid number, unable to parse string as a number": "a number is needed",
     "Input should be a valid number": "a number is needed",
     "Input should be a valid integer": "a whole number is needed",
     "Input should be a valid string": "text is needed",
-    "Extra inputs are not permitted": "there is no such field",
+    "Input should be a valid tuple": "a list is needed",
 }
 
 
-def flaws(error: ValidationError, whole: str = "spec") -> dict[str, str]:
-    """Return what a validation found, in plain words: field to reason, one reason a field.
+def flaws(error: ValidationError, model: type[BaseModel] | None = None) -> dict[str, str]:
+    """Return what a validation of *model* (a spec) found, in plain words: field to reason.
 
-    What concerns no single field stands under *whole*.
+    One reason a field; what concerns no single field stands under the model's name.
     """
+    model = model or Spec
     found: dict[str, str] = {}
     for flaw in error.errors():
-        where, why = place(flaw["loc"]) or whole, flaw["msg"]
+        where, why = place(flaw["loc"]) or model.__name__.lower(), flaw["msg"]
         if where.rpartition(".")[2].startswith("depth"):
             where = where[: where.rindex("depth") + 5]
             why = "write surface, middle, concept, or an interval such as [0.2, 0.5]"
@@ -278,10 +281,32 @@ def flaws(error: ValidationError, whole: str = "spec") -> dict[str, str]:
             why = "name at least two categories"
         if flaw["type"] == "model_type":
             why = "a mapping of fields is needed"
+        if flaw["type"] == "extra_forbidden":
+            why = _no_such(str(flaw["loc"][-1]), _fields(model, flaw["loc"][:-1]))
+        if where.endswith(".share") and (
+            flaw["type"] == "less_than_equal" or "%" in str(flaw["input"])
+        ):
+            why = f"must be at most 1: 0.5 is half, or 50 %; got {flaw['input']!r}"
         for said, better in SAID.items():
             why = why.replace(said, better)
         found.setdefault(where, why)
     return found
+
+
+def _no_such(name: str, fields: Sequence[str]) -> str:
+    near = get_close_matches(name.lower(), fields, n=1)
+    if near:
+        return f"there is no such field; did you mean {near[0]!r}?"
+    return f"there is no such field; there are {', '.join(fields)}"
+
+
+def _fields(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """Return the fields of the part of *model* at a location."""
+    for part in location:
+        if isinstance(part, str):
+            kind: Any = model.model_fields[part].annotation
+            model = next((a for a in get_args(kind) if a is not Ellipsis), kind)
+    return [name for name in model.model_fields if not name.startswith("scalekit_")]
 
 
 def place(location: tuple[int | str, ...]) -> str:
