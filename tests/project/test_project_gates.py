@@ -151,6 +151,9 @@ def test_a_judgement_says_who_failed_in_plain_words(audited: Any) -> None:
     table = audited.board().table.filter(pl.col("stage") == "audit")
     assert "✘" in table["gate"][0]
     assert "collect what the gaps ask for" in table["what to do"][0]
+    printed = str(audited.board())
+    assert f"✘ closed  audit\n  → {table['what to do'][0]}\n" in printed
+    assert printed.endswith(f"Next: {audited.board().next}")
 
 
 def test_the_board_shows_for_every_stage_of_an_empty_project(tmp_path: Path) -> None:
