@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
 
-from scalekit.display import counted
+from scalekit.display import View, block, counted, note, table
 from scalekit.frames import require, to_polars
 from scalekit.label import (
     AdjudicationSession,
@@ -32,11 +33,65 @@ from scalekit.project.annotators import EVENTS, LOG, Annotators
 from scalekit.project.question import Question
 from scalekit.signing import digest
 
-__all__ = ["Annotation"]
+__all__ = ["Annotation", "Imported"]
 
 TASKS = "label/tasks"
 
 Session = TypeVar("Session", bound=LabelSession)
+
+
+@dataclass(frozen=True)
+class Imported(View):
+    """What became of imported labels, by annotator.
+
+    ``table`` has ``annotator, labels, new, replaced, changed``: *replaced* are those that take the
+    place of the annotator's earlier label of the item, *changed* of these those of another value.
+    Of a table that was recorded before (not ``fresh``) all three are 0.
+    """
+
+    table: pl.DataFrame
+    round: int
+    fresh: bool
+    left_out: Mapping[str, int]
+
+    @classmethod
+    def of(
+        cls, given: pl.DataFrame, before: pl.DataFrame, *, fresh: bool, **about: Any
+    ) -> Imported:
+        """Compare the *given* labels with those that stood *before*."""
+        stood = before.select("item_id", "annotator", pl.col("value").alias("before"))
+        labels = given.select(pl.col("item_id", "annotator", "value").cast(pl.String))
+        # Of an item that an annotator has twice in the table, the last label stands.
+        labels = labels.unique(["item_id", "annotator"], keep="last", maintain_order=True)
+        had = pl.col("before").is_not_null()
+        found = labels.join(stood, on=["item_id", "annotator"], how="left")
+        counts = {"new": ~had, "replaced": had, "changed": pl.col("before") != pl.col("value")}
+        by = found.group_by("annotator").agg(
+            pl.len().cast(pl.Int64).alias("labels"),
+            *((said & fresh).sum().cast(pl.Int64).alias(name) for name, said in counts.items()),
+        )
+        return cls(by.sort("annotator"), fresh=fresh, **about)
+
+    def __str__(self) -> str:
+        """Return the counts in words, then by annotator."""
+        return f"{self._said()}\n{self.table}"
+
+    def _said(self) -> str:
+        total = {name: int(self.table[name].sum()) for name in self.table.columns[1:]}
+        said = f"{counted(total['labels'], 'label')} of round {self.round} by "
+        said += f"{counted(len(self.table), 'annotator')}: "
+        if not self.fresh:
+            return f"{said}recorded before, so nothing was recorded again."
+        said += f"{total['new']:,} new"
+        if total["replaced"]:
+            said += f", {total['replaced']:,} in place of the annotator's earlier label of the item"
+            said += f" ({total['changed']:,} with another value)"
+        left = [f"{counted(n, 'answer')} {why}" for why, n in self.left_out.items()]
+        return f"{said}." + (f" Left out: {'; '.join(left)}." if left else "")
+
+    def to_html(self) -> str:
+        """Show how many labels are new and how many replace others, by annotator."""
+        return block("Imported", note(self._said()), table(self.table))
 
 
 class Annotation(Annotators):
@@ -118,12 +173,17 @@ class Annotation(Annotators):
         made = (Question(path.parent, in_use, self.instructions) for path in folders)
         return {question.task.name: question for question in made}
 
-    def import_table(self, labels: Any, *, round: int = 1) -> int:
+    def import_table(self, labels: Any, *, round: int = 1) -> Imported:
         """Record labels made elsewhere: a table, or a file of Label Studio, Argilla, Prodigy.
 
         A table has ``item_id, annotator, value`` and, if known, ``seconds, at``; what else is read
-        says :func:`scalekit.label.read_labels`. Returns how many; the same labels are recorded
-        once.
+        says :func:`scalekit.label.read_labels`. An annotator's earlier label of an item stays on
+        record and no longer counts. The same labels are recorded once.
+
+        Returns
+        -------
+        Imported
+            How many labels are new, and how many replace an earlier one.
 
         Raises
         ------
@@ -133,23 +193,26 @@ class Annotation(Annotators):
             For an unknown item, annotator or value; nothing is recorded.
         """
         self.require_before()
+        left_out: Mapping[str, int] = {}
         if isinstance(labels, str | Path):
-            labels = read_labels(labels, self._task()).table
+            read = read_labels(labels, self._task())
+            labels, left_out = read.table, read.left_out
         given = to_polars(labels, "labels")
         rows = [[str(v) if v is not None else "" for v in r] for r in given.rows()]
         mark = digest([given.columns, rows, round])
-        if mark in [e.data["table"] for e in self._folder.events(LOG, "imported")]:
-            return len(given)
-        count = import_labels(
-            given,
-            folder=self._folder / EVENTS,
-            task=self._task(),
-            items=set(self._project.audit.items()["item_id"]),
-            annotators=set(self.annotators),
-            round=round,
-        )
-        self._folder.append(LOG, "imported", {"table": mark, "labels": count, "round": round})
-        return count
+        fresh = mark not in [e.data["table"] for e in self._folder.events(LOG, "imported")]
+        before = self._every()
+        if fresh:
+            count = import_labels(
+                given,
+                folder=self._folder / EVENTS,
+                task=self._task(),
+                items=set(self._project.audit.items()["item_id"]),
+                annotators=set(self.annotators),
+                round=round,
+            )
+            self._folder.append(LOG, "imported", {"table": mark, "labels": count, "round": round})
+        return Imported.of(given, before, round=round, fresh=fresh, left_out=left_out)
 
     def labels(self) -> pl.DataFrame:
         """Return the labels that stand, on items in use: the last of each annotator and item."""

@@ -50,8 +50,32 @@ def test_an_unknown_label_is_refused_in_one_line_and_nothing_recorded(
 def test_the_same_table_is_recorded_once(labelled: Any, samples: Path) -> None:
     before = journals(labelled)
     table = pl.read_csv(samples / "labels_round1.csv")
-    assert labelled.label.import_table(table) == len(table)
+    again = labelled.label.import_table(table)
+    assert "2,785 labels of round 1 by 5 annotators: recorded before" in again.to_html()
+    assert again.table["new"].sum() == again.table["replaced"].sum() == 0
     assert journals(labelled) == before
+
+
+def test_an_import_says_what_it_adds_and_what_it_replaces(labelled: Any) -> None:
+    labelled.label.invite("fatima")
+    table = labelled.label.labels().filter(pl.col("item_id") == "T-1001")
+    stood = dict(table.select("annotator", "value").iter_rows())
+    other = next(v for v in ("returns", "billing") if v != stood["ana"])
+    rows = [
+        {**ROW, "annotator": "ana", "value": other},
+        {**ROW, "annotator": "ben", "value": stood["ben"]},
+        {**ROW, "annotator": "fatima", "value": "returns"},
+        {**ROW, "annotator": "fatima", "value": "billing"},
+    ]
+    found = labelled.label.import_table(rows, round=3)
+    assert found.table.rows() == [
+        ("ana", 1, 0, 1, 1), ("ben", 1, 0, 1, 0), ("fatima", 1, 1, 0, 0)
+    ]  # fmt: skip
+    assert str(found).startswith(
+        "3 labels of round 3 by 3 annotators: 1 new, 2 in place of the annotator's earlier label "
+        "of the item (1 with another value)."
+    )
+    assert "1 new, 2 in place of" in found.to_html()
 
 
 def test_a_crash_between_two_annotators_is_repaired_by_importing_again(
@@ -158,7 +182,7 @@ def test_ids_written_decomposed_keep_their_labels(tmp_path: Path, samples: Path)
         for i, kind in zip(ids, kinds, strict=True)
         for who in ("ana", "ben")
     ]
-    assert project.label.import_table(rows) == 48
+    assert project.label.import_table(rows).table["new"].sum() == 48
     assert len(project.label.labels()) == 48
     assert project.label.gate().passed
 
