@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection
 from dataclasses import KW_ONLY, dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,7 @@ MADE = ("score", "prediction")
 FAILURES = {
     "set": pl.String, "failures": pl.Int64, "n": pl.Int64, "failing, at most": pl.Float64
 }  # fmt: skip
-UNKNOWN = {"set": pl.String, "prediction": pl.String, "n": pl.Int64}
+UNKNOWN = {"set": pl.String, "prediction": pl.String, "nearest": pl.String, "n": pl.Int64}
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,10 @@ class Measured(View):
     ``categories`` likewise within each set. The intervals are Wilson's, of graded scores
     Student's, 95 %, and Student's over clusters where these were given.
 
-    ``unknown`` counts answers that are no category: ``set, prediction, n``. ``contents`` has a
-    digest of the text and category of each item, ``protocol`` that of how answers were scored,
-    ``cost`` what asking took; :func:`~scalekit.evaluate.compare` holds two measurements to them.
+    ``unknown`` counts answers that are no category: ``set, prediction, nearest, n``, with the
+    category that is spelt nearly so. ``contents`` has a digest of the text and category of each
+    item, ``protocol`` that of how answers were scored, ``cost`` what asking took;
+    :func:`~scalekit.evaluate.compare` holds two measurements to them.
     """
 
     sets: pl.DataFrame
@@ -119,8 +122,8 @@ class Measured(View):
             kept = pl.concat([kept, self._together(small, name).select(kept.columns)])
         unknown = self.unknown
         if unknown is not None:  # what a model wrote may quote the item
-            hidden = pl.lit(None, pl.String).alias("prediction")
-            unknown = unknown.group_by("set").agg(pl.col("n").sum()).select("set", hidden, "n")
+            hidden = (pl.lit(None, pl.String).alias(name) for name in ("prediction", "nearest"))
+            unknown = unknown.group_by("set").agg(pl.col("n").sum()).select("set", *hidden, "n")
         return replace(
             self, categories=kept, results=self.results.clear(), unknown=unknown, contents=None
         )
@@ -182,6 +185,10 @@ class Measured(View):
             drawn.add_trace(go.Bar(name=name, x=names, y=heights, error_y=error))
         return drawn.update_yaxes(range=[0, 1.05])
 
+    def __str__(self) -> str:
+        """Return the scores of each set and what is to be known of them, for a terminal."""
+        return "\n".join([super().__str__(), *self._warnings()])
+
     def to_html(self) -> str:
         """Show the sets, then the categories."""
         said = "The handwritten examples are few: read their interval, not only their score."
@@ -204,9 +211,13 @@ class Measured(View):
             )
         unknown = _frame(self.unknown)
         if len(unknown):
-            names = unknown.group_by("prediction", maintain_order=True).agg(pl.col("n").sum())
-            most = names.drop_nulls().sort("n", descending=True, maintain_order=True).head(5)
-            shown = ", ".join(f"{p[:40]!r} ({n:,})" for p, n in most.iter_rows())
+            names = unknown.group_by("prediction", "nearest", maintain_order=True)
+            most = names.agg(pl.col("n").sum()).drop_nulls("prediction")
+            most = most.sort("n", descending=True, maintain_order=True).head(5)
+            shown = ", ".join(
+                f"{said[:40]!r} ({n:,}{f', nearly {near!r}' if near else ''})"
+                for said, near, n in most.iter_rows()
+            )
             said = counted(int(unknown["n"].sum()), "answer")
             shown = f": {shown}" if shown else ""
             found.append(f"{said} named no known category and counted as wrong{shown}.")
@@ -316,7 +327,17 @@ def _unknown(results: pl.DataFrame, categories: Collection[str]) -> pl.DataFrame
     known = {*results["category"].cast(pl.String), *categories}
     strange = results.filter(~pl.col("prediction").is_in(sorted(known)))
     found = strange.group_by("set", "prediction", maintain_order=True).len("n")
-    return found.select("set", "prediction", pl.col("n").cast(pl.Int64))
+    near = {said: _nearest(said, sorted(known)) for said in found["prediction"].unique()}
+    nearest = pl.Series("nearest", [near[said] for said in found["prediction"]], dtype=pl.String)
+    return found.with_columns(nearest).select(pl.col(name).cast(t) for name, t in UNKNOWN.items())
+
+
+def _nearest(said: str, categories: Collection[str]) -> str | None:
+    """Return the category that *said* is obviously a spelling of, or None."""
+    forms = {" ".join(re.split(r"[\W_]+", c.casefold())).strip(): c for c in categories}
+    form = " ".join(re.split(r"[\W_]+", said[:100].casefold())).strip()
+    near = get_close_matches(form, forms, n=1, cutoff=0.8)
+    return forms[near[0]] if near else None
 
 
 def _contents(asked: pl.DataFrame, scorer: Scorer) -> pl.DataFrame:

@@ -230,9 +230,15 @@ def test_answers_that_are_no_category_are_counted_and_named() -> None:
     found = measure(drifts, ITEMS)
     assert found.unknown is not None
     assert found.unknown.filter(pl.col("set") == "dev").rows() == [
-        ("dev", "A", 9),
-        ("dev", "c ", 9),
+        ("dev", "A", "a", 9),
+        ("dev", "c ", "c", 9),
     ]
+    assert str(found).endswith(
+        "30 answers named no known category and counted as wrong: 'A' (15, nearly 'a'), 'c ' (15, "
+        "nearly 'c')."
+    )
+    odd = measure(lambda texts: ["none of these"] * len(texts), ITEMS)
+    assert "'none of these' (150)." in str(odd)
     assert "30 answers named no known category" in found.to_html()
     known = measure(drifts, ITEMS, categories=["A"]).unknown
     assert known is not None
