@@ -12,6 +12,7 @@ import polars as pl
 from scalekit.display import Progress, View, block, counted, note
 from scalekit.frames import FrameError
 from scalekit.gates import STAGES, GateClosedError
+from scalekit.project.annotators import LOG as LABEL_LOG
 from scalekit.project.stage import require_gates
 from scalekit.signing import SIGNER, Signer, digest, digest_file, keys_folder, private_file
 
@@ -156,6 +157,13 @@ class Train(View):
             raise GateClosedError(
                 f"Training can't start: {leaks} test items stand in the training text. "
                 "project.evaluate.decontaminate() takes those rows out; no waiver is possible"
+            )
+        if not self._folder.events(LABEL_LOG, "delivered"):
+            from scalekit.govern import ManifestError
+
+            raise ManifestError(
+                "Training can't start: nothing was delivered yet. Deliver first, with "
+                "project.label.deliver(): it signs what may be trained on"
             )
 
     def _finished(self, folder: Path) -> FinishedRun:

@@ -71,7 +71,7 @@ def test_nothing_is_delivered_behind_a_closed_gate(audited: Any) -> None:
 
 def test_only_what_was_delivered_is_trained_on(labelled: Any) -> None:
     labelled.evaluate.seal()
-    with pytest.raises(ManifestError, match=r"missing; deliver again: project\.label\.deliver"):
+    with pytest.raises(ManifestError, match=r"Deliver first, with project\.label\.deliver"):
         labelled.train.fit(epochs=1)
     labelled.label.deliver()
     path = labelled.folder / "label/manifest.parquet"
