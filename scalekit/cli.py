@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -102,7 +103,10 @@ def lab(
 @app.command()
 @_plain_errors
 def run(folder: Annotated[Path, typer.Argument(help="A folder of notebooks.")]) -> None:
-    """Run a folder's notebooks in order, writing their outputs into them; stop at a failure."""
+    """Run a folder's notebooks in order, writing their outputs into them; stop at a failure.
+
+    Where nobody watches a bar, in a log say, each notebook is a line with its time once it is run.
+    """
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from scalekit.report.notebooks import (
@@ -119,8 +123,9 @@ def run(folder: Annotated[Path, typer.Argument(help="A folder of notebooks.")]) 
             f"{folder}: there are no notebooks; `scalekit new {folder}` puts them there"
         )
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err) as progress:
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         for book in books:
+            began = time.monotonic()
             task = progress.add_task(book.name, total=1)
 
             def cell_done(done: int, total: int, task: Any = task) -> None:
@@ -133,6 +138,8 @@ def run(folder: Annotated[Path, typer.Argument(help="A folder of notebooks.")]) 
                 err.print("[bold red]scalekit:[/]", Text(str(error)), soft_wrap=True)
                 raise typer.Exit(NOT_WELL) from error
             write_notebook(bake(normal_form(nb)), book)
+            if progress.disable:
+                out.print(f"{book.name}: {time.monotonic() - began:.0f} s")
     out.print(f"{len(books)} notebooks run: {folder}")
 
 

@@ -269,6 +269,15 @@ def test_run_stops_at_a_failing_notebook_and_names_the_cell(tmp_path: Path) -> N
     assert "good" in (tmp_path / "1_good.ipynb").read_text().partition("outputs")[2]
 
 
+def test_run_says_a_line_as_each_notebook_is_done(tmp_path: Path) -> None:
+    notebook(tmp_path / "1_good.ipynb", "print('good')")
+    notebook(tmp_path / "2_bad.ipynb", "1 / 0")
+    result = call("run", tmp_path)
+    first, second = result.output.splitlines()
+    assert re.fullmatch(r"1_good\.ipynb: \d+ s", first)
+    assert "2_bad.ipynb, code cell 1" in second
+
+
 def test_run_names_the_cell_that_failed_not_one_that_was_meant_to(tmp_path: Path) -> None:
     cells = ("raise ValueError('meant')", "x = 1", "raise KeyError('real')")
     notebook(tmp_path / "n.ipynb", *cells, tags={0: ["raises-exception"]})
