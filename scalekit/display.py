@@ -7,6 +7,7 @@ every text escaped. Themes colour it; nothing is said by colour alone.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 
+ISO_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)[\d:.]*(?:Z|\+00:00))?")
+"""A date, or a time in UTC: shown in one piece, to the minute."""
 MAX_ROWS = 20
 MAX_CHARS = 240
 
@@ -56,8 +59,9 @@ class View:
 
 
 def counted(n: int, noun: str) -> str:
-    """Return a count with its noun: 1 run, 2 runs."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+    """Return a count with its noun: 1 run, 2 runs, 3 batches."""
+    plural = f"{noun}es" if noun.endswith(("ch", "sh", "s", "x")) else f"{noun}s"
+    return f"{n:,} {noun if n == 1 else plural}"
 
 
 def money(amount: float, currency: str = "") -> str:
@@ -122,6 +126,9 @@ def _cell(value: Any, number: str, chars: int | None) -> str:
     if isinstance(value, list | tuple):
         return escape(", ".join(map(str, value)))
     said = str(value)
+    if moment := ISO_TIME.fullmatch(said):
+        said = " ".join(filter(None, moment.groups()))
+        return f'<span style="white-space:nowrap">{said}</span>'
     if chars and len(said) > chars:
         said = f"{said[:chars]}… ({len(said):,} characters)"
     return escape(said).replace("\n", "<br>")

@@ -151,7 +151,7 @@ def filled_or_padded(items: Any, marks: Any, short: Mapping[str, int]) -> pl.Dat
     -------
     polars.DataFrame
         ``batch, rows, kept, in a gap, verdict``; a batch whose kept rows are mostly for gaps filled
-        them, one with none padded.
+        them, one with none padded; without gaps there is nothing to say.
     """
     table = require(to_polars(items, "items"), ("item_id", "batch_id", "category"), "items")
     dropped = to_polars(marks, "marks")["item_id"].to_list()
@@ -162,7 +162,7 @@ def filled_or_padded(items: Any, marks: Any, short: Mapping[str, int]) -> pl.Dat
         .then(pl.lit("filled"))
         .when(pl.col("in a gap") > 0)
         .then(pl.lit("partly"))
-        .otherwise(pl.lit("padded"))
+        .otherwise(pl.lit("padded" if short else "no gap was open"))
     )
     return (
         table.group_by("batch_id", maintain_order=True)

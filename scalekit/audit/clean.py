@@ -13,7 +13,7 @@ from scalekit.audit.copies import LOWEST, Copies, with_batches
 from scalekit.audit.duplicates import exact_duplicates, resolved, similar_pairs
 from scalekit.audit.mending import MENDED, mend
 from scalekit.audit.normalise import CHANGES
-from scalekit.display import View, block, note, table
+from scalekit.display import View, block, counted, note, table
 from scalekit.frames import ids_unique, require, to_polars
 from scalekit.gates import Check, Gate
 
@@ -31,6 +31,10 @@ MARKS = {
     "batch_id": pl.String,
     "kept_batch_id": pl.String,
 }
+SEALED = (
+    "{} count without their text, which is sealed: they keep their place in every share, and no "
+    "copy is looked for among them any more."
+)
 DROPPING = ("exact-duplicate", "near-duplicate", "junk", "chosen")
 """Rules that take a row out; ``personal-data`` only masks it."""
 
@@ -104,9 +108,11 @@ class AuditReport(View):
     def to_html(self) -> str:
         """Show counts by rule, mends, the batches and the balance."""
         kept, every = len(self.kept), len(self.items)
+        sealed = self.items["text"].null_count()
         return block(
             "Audit",
             note(f"{kept:,} of {every:,} rows go on to labelling. Nothing was deleted."),
+            note(SEALED.format(counted(sealed, "item"))) if sealed else "",
             table(self.table),
             note("Texts mended:"),
             table(self.changes),

@@ -33,11 +33,15 @@ __all__ = [
 
 ROLES = ("team", "tpm", "director")
 """Who decides: the team, the technical product manager, the director."""
-KINDS = (
-    "resolve", "relabel", "waive_gate", "extend_budget", "open_vault", "accept_residual",
-    "policy_change", "asset_promote", "change_threshold", "change_guideline", "change_taxonomy",
-    "exclude_annotator",
-)  # fmt: skip
+KINDS = {
+    "resolve": "Resolve", "relabel": "Label again", "waive_gate": "Waive",
+    "extend_budget": "More looks", "open_vault": "Open the vault",
+    "accept_residual": "Accept what is left", "policy_change": "Change the policy",
+    "asset_promote": "Promote an asset", "change_threshold": "Change a threshold",
+    "change_guideline": "Change a guideline", "change_taxonomy": "Change the taxonomy",
+    "exclude_annotator": "Leave out an annotator",
+}  # fmt: skip
+"""What can be decided, and how a person reads it."""
 Kind = Literal[
     "resolve", "relabel", "waive_gate", "extend_budget", "open_vault", "accept_residual",
     "policy_change", "asset_promote", "change_threshold", "change_guideline", "change_taxonomy",

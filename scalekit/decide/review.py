@@ -9,12 +9,13 @@ import polars as pl
 
 from scalekit.decide.ledger import Ledger
 from scalekit.decide.outcome import Entry
+from scalekit.decide.policy import KINDS
 from scalekit.decide.records import moment, to_minute
 from scalekit.decide.statistics import escalations
 from scalekit.decide.waivers import waiver_table
 from scalekit.display import View, block, counted, note, table
 
-__all__ = ["ReviewPage", "decision_table", "review_page", "review_table"]
+__all__ = ["ReviewPage", "decision_table", "review_page", "review_table", "titled"]
 
 DECISIONS = {
     "decision": pl.String, "asked": pl.String, "by": pl.String, "tier": pl.Int64,
@@ -55,14 +56,14 @@ class ReviewPage(View):
         said = f"{self.begins[:10]} to {self.ends[:10]}"
         count = counted(len(self.table), "decision")
         late = f"due since {self.due[:10]}" if self.due < self.ends else f"due {self.due[:10]}"
-        parts = [table(self.table, limit=60, empty="Nothing was decided at this tier.")]
+        parts = [table(titled(self.table), limit=60, empty="Nothing was decided at this tier.")]
         for title, rows in (
             ("Went up to a higher tier:", self.raised),
             ("Still waits for a signature:", self.waiting),
             ("Waivers:", self.waivers),
         ):
             if len(rows):
-                parts += [note(title), table(rows, limit=60)]
+                parts += [note(title), table(titled(rows), limit=60)]
         closing = note(
             "Each decision is upheld, to be revisited, or overturned: "
             "project.decide.sign_review(page, {decision: …})."
@@ -79,6 +80,11 @@ def _row(entry: Entry, now: str) -> dict[str, object]:
         "choice": decision.choice, "reason": decision.reason, "status": stands.status,
         "why": stands.why,
     }  # fmt: skip
+
+
+def titled(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return decisions as they are shown: their kinds in words."""
+    return rows.with_columns(pl.col("^kind$").replace(KINDS))
 
 
 def decision_table(ledger: Ledger, now: str) -> pl.DataFrame:

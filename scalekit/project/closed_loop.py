@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
+from scalekit.display import counted
 from scalekit.evaluate import Confirmation, Measured, Trace, Where, confirm, trace
 from scalekit.frames import FrameError
 from scalekit.label import every_label, read_events
 from scalekit.project.annotators import EVENTS
 from scalekit.project.folder import who
-from scalekit.project.forecasting import Forecasting
+from scalekit.project.forecasting import FORECASTS, Forecasting
 from scalekit.project.releases import RELEASES
 from scalekit.report import Cycle, Outcomes, four_outcomes, task_cost, time_by_part
 
 __all__ = ["ClosedLoop"]
+
+WHAT: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "accepted": ("release", lambda d: f"{counted(d['items'], 'item')} accepted: {d['why']}"),
+    "forecast": (
+        "forecast",
+        lambda d: "dev {:.3f} ({:.3f} to {:.3f})".format(
+            *(float(d[n]) for n in ("expected", "from", "to"))
+        ),
+    ),
+    "outcome": ("forecast met", lambda d: f"dev {float(d['score']):.3f}"),
+    "traced": ("trace", lambda d: "; ".join(d["findings"]) or "nothing flagged"),
+    "remediated": ("relabelled", lambda d: f"{counted(len(d['item_ids']), 'item')} queued"),
+    "cycle": (
+        "cycle closed",
+        lambda d: "; ".join(f"{r['outcome']}: {r['verdict']}" for r in d["outcomes"]),
+    ),
+}
 
 
 class ClosedLoop(Forecasting):
@@ -120,9 +138,26 @@ class ClosedLoop(Forecasting):
             self._cycle("now", after, votes.filter(~old), self._alpha(), later, rates, currency),
         ]
         found = four_outcomes(*cycles)
-        verdicts = dict(found.table.select("outcome", "verdict").iter_rows())
-        self._folder.append(RELEASES, "cycle", {"release": len(released), **verdicts})
+        said = {"release": len(released), **found.record()}
+        self._folder.append(RELEASES, "cycle", said)
         return found
+
+    def history(self) -> pl.DataFrame:
+        """Return what was done in the loop, in order: ``at, what, said``.
+
+        Releases, forecasts with what they came to, traces, queues labelled again, cycles closed.
+        """
+        told = [
+            {"at": event.at, "what": WHAT[event.kind][0], "said": WHAT[event.kind][1](event.data)}
+            for journal in (RELEASES, FORECASTS)
+            for event in self._folder.events(journal)
+        ]
+        schema = dict.fromkeys(("at", "what", "said"), pl.String)
+        return pl.DataFrame(told, schema=schema).sort("at", maintain_order=True)
+
+    def cycles(self) -> list[Outcomes]:
+        """Return the outcomes of every cycle that was closed, the first one first."""
+        return [Outcomes.from_record(e.data) for e in self._folder.events(RELEASES, "cycle")]
 
     def _cycle(
         self, name: str, measured: Measured, items: pl.Series, alpha: Any, escalated: int | None,

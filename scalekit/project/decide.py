@@ -26,6 +26,7 @@ from scalekit.decide import (
     waiver_table,
 )
 from scalekit.decide.records import new_id, record_of, to_minute
+from scalekit.decide.review import titled
 from scalekit.display import View, block, counted, note, table
 from scalekit.journal import JournalError, read
 from scalekit.project.decision_rights import DecisionRights
@@ -54,7 +55,7 @@ class Pending(View):
         others = len(self.table) - yours
         count = counted(yours, "decision") + (f", and {others} for others" if others else "")
         title = f"Waiting for {self.who}" if self.who else "Waiting"
-        return block(title, count, table(self.table, empty="Nothing waits."))
+        return block(title, count, table(titled(self.table), empty="Nothing waits."))
 
 
 class Decide(DecisionRights):
@@ -228,7 +229,10 @@ class Decide(DecisionRights):
         rows = decision_table(ledger, now)
         open_ = rows.filter(pl.col("status") == "pending").drop("status")
         if len(open_):
-            parts += [note("Not approved yet:"), table(open_)]
+            parts += [note("Not approved yet:"), table(titled(open_))]
+        settled = rows.filter(pl.col("status") != "pending")
+        if len(settled):
+            parts.append(table(titled(settled.drop("decision")), where="project.decide.table"))
         last = read(self.files.path)[-1]
         head = f"Head of the ledger: {last.seq + 1} events, {last.hash}. Keep it elsewhere."
         return block("Decisions", counted(len(rows), "decision"), *parts, note(head))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scalekit.decide import Entry, Ledger
+from scalekit.decide import KINDS, Entry, Ledger
 
 if TYPE_CHECKING:
     from scalekit.project.decide import Decide
@@ -12,14 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["open_desk"]
 
-TITLES = {
-    "resolve": "Resolve", "relabel": "Label again", "waive_gate": "Waive",
-    "extend_budget": "More looks", "open_vault": "Open the vault",
-    "accept_residual": "Accept what is left", "policy_change": "Change the policy",
-    "asset_promote": "Promote an asset", "change_threshold": "Change a threshold",
-    "change_guideline": "Change a guideline", "change_taxonomy": "Change the taxonomy",
-    "exclude_annotator": "Leave out an annotator",
-}  # fmt: skip
 SETTLED = 12  # decisions that were settled last, shown below what waits
 
 
@@ -63,7 +55,7 @@ def _card(ledger: Ledger, entry: Entry, me: str, now: str) -> dict[str, Any]:
     ]
     return {
         "id": decision.id,
-        "kind": TITLES[decision.kind],
+        "kind": KINDS[decision.kind],
         "about": decision.about,
         "tier": stands.tier,
         "rule": entry.route.reason,

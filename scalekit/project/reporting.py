@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalekit.display import note, table
+import polars as pl
+
+from scalekit.display import block, counted, note, table
 from scalekit.frames import FrameError, write_atomically
 from scalekit.gates import GateClosedError
 from scalekit.journal import signed_head
@@ -17,9 +20,13 @@ from scalekit.report import Report, Section, evidence_table, page, picture
 from scalekit.signing import SIGNER, Signer
 
 if TYPE_CHECKING:
+    from scalekit.project.gatebook import Board
     from scalekit.project.project import Project
 
 __all__ = ["write_report"]
+
+MISSING = (FrameError, GateClosedError, RuntimeError, ValueError)
+"""What a room raises that has nothing to show yet."""
 
 
 def write_report(project: Project, path: Path) -> Report:
@@ -33,19 +40,22 @@ def write_report(project: Project, path: Path) -> Report:
     board = project.board()
     spec = project.specify.spec.behaviour if _has_spec(project) else "No spec yet."
     sections = [
-        Section("Gates", [board.to_html(), project.decide.to_html()]),
+        Section("Summary", [table(_summary(project, board)), note("Times are UTC.")]),
+        Section("Gates", [_gates(board), project.decide.to_html()]),
         _section("Specify", project, _specify),
         _section("Collect", project, _collect),
         _section("Audit", project, _audit),
         _section("Label", project, _label),
         _section("Train", project, _train),
         _section("Evaluate", project, _evaluate),
+        _section("Loop", project, _loop),
         _section("Evidence", project, lambda p: _evidence(p, path.parent)),
     ]
     heads = _heads(project)
     sections.append(Section("Journals", [_journals(heads)]))
     closing = f"Written by scalekit {__version__}. Every number above is drawn from the project."
-    write_atomically(path, page(project.name, note(spec), sections, closing))
+    lead = note(spec) + note(f"Written on {datetime.now(UTC):%d %B %Y at %H:%M} UTC.")
+    write_atomically(path, page(project.name, lead, sections, closing))
     gates = project.folder.events("gates.jsonl", "gate")
     machine = {
         "project": project.name,
@@ -61,6 +71,68 @@ def write_report(project: Project, path: Path) -> Report:
     return Report(path, tuple(s.title for s in sections), size)
 
 
+def _summary(project: Project, board: Board) -> list[dict[str, str]]:
+    """Return the figures a reader asks for first; what is not there yet is left out."""
+    asked: dict[str, Callable[[], str]] = {
+        "gates": lambda: (
+            f"{sum(s.state == 'passed' for s in board.states)} of "
+            f"{len(board.states)} passed. {'' if board.passed else board.next}"
+        ),
+        "data": lambda: _said_of_data(project),
+        "labels": lambda: _said_of_labels(project),
+        "trained on": lambda: counted(len(project.evaluate.train_items()), "item"),
+        "score": lambda: _said_of_scores(project),
+        "evidence towards the rules": lambda: _said_of_evidence(project),
+    }
+    told = {what: _shown_or(say, "not yet") for what, say in asked.items()}
+    return [{"": what, "now": said} for what, said in told.items()]
+
+
+def _shown_or(say: Callable[[], str], otherwise: str) -> str:
+    try:
+        return say()
+    except MISSING:
+        return otherwise
+
+
+def _said_of_data(project: Project) -> str:
+    batches, report = project.collect.batches(), project.audit.report()
+    return (
+        f"{len(report.kept):,} of {len(report.items):,} items in use, from "
+        f"{counted(len(batches), 'batch')}, "
+        "each with source, date and rights"
+    )
+
+
+def _said_of_labels(project: Project) -> str:
+    found = project.label.agreement()
+    low, high = found.interval or (None, None)
+    between = "" if low is None else f" ({low:.2f} to {high:.2f})"
+    return (
+        f"{found.labels:,} by {counted(len(project.label.annotators), 'annotator')}; "
+        f"Krippendorff's alpha {found.alpha}{between}"
+    )
+
+
+def _said_of_scores(project: Project) -> str:
+    sets = project.evaluate.measured().sets.filter(pl.col("set") != "train")
+    scores = "; ".join(
+        f"{r['set']} {r['accuracy']:.3f} ({r['from']:.3f} to {r['to']:.3f})"
+        for r in sets.to_dicts()
+    )
+    target = next(m.target for m in project.specify.spec.metrics)
+    return f"{scores}; target {target:g}"
+
+
+def _said_of_evidence(project: Project) -> str:
+    return evidence_table(project.folder.root).said
+
+
+def _gates(board: Board) -> str:
+    after = "" if board.passed else note(f"Next: {board.next}")
+    return block(f"{board.name} ({board.profile})", table(board.table), after)
+
+
 def _has_spec(project: Project) -> bool:
     return (project.folder / "spec.yaml").is_file()
 
@@ -73,7 +145,7 @@ def _shown(project: Project, parts: Callable[[Project], list[str]]) -> list[str]
     """Return the parts, or why there are none yet."""
     try:
         return parts(project)
-    except (FrameError, GateClosedError, RuntimeError, ValueError) as error:
+    except MISSING as error:
         # The report is handed on: of a place on this machine it tells the last name alone.
         said = re.sub(r"(?<!\S)/(?:[^\s/]+/)+", "", str(error))
         return [note(f"Nothing to show yet: {said}")]
@@ -98,6 +170,7 @@ def _label(project: Project) -> list[str]:
     hours = project.label.seconds() / 3600
     torn = project.label.disagreements()
     given = project.label.against_given()
+    decided = project.label.resolutions().drop("at", strict=False)
     return [
         note(f"{found.labels:,} labels count; {hours:.1f} active hours in all, left-out ones too."),
         found.to_html(),
@@ -106,6 +179,8 @@ def _label(project: Project) -> list[str]:
         table(torn, limit=8, where="project.label.disagreements()"),
         note(f"{len(given)} items whose category at the source the annotators outvote:"),
         table(given.drop("text"), limit=8, where="project.label.against_given()"),
+        note(f"{len(decided)} items decided by an adjudicator, with the reason:"),
+        table(decided, limit=8, where="project.label.resolutions()"),
         note("Instructions as they stand:"),
         f"<pre>{escape(project.label.instructions)}</pre>",
     ]
@@ -130,9 +205,22 @@ def _evaluate(project: Project) -> list[str]:
     return [*sets, measured.to_html(), picture(measured.plot()), *diagnosis]
 
 
+def _loop(project: Project) -> list[str]:
+    """Return what was done after the first measurement, and what the last turn brought."""
+    done = project.evaluate.history()
+    shown = [table(done, limit=60, empty="Nothing was accepted, traced or forecast yet.")]
+    for last in project.evaluate.cycles()[-1:]:
+        shown += [last.to_html(), picture(last.plot())]
+    return shown
+
+
 def _evidence(project: Project, folder: Path) -> list[str]:
     root = project.folder.root
-    return [evidence_table(root).linked_from(folder, root).to_html()]
+    said = (
+        "Links open where this page lies in the project's folder. For a reader elsewhere, "
+        "project.package() writes one signed file that holds the records too."
+    )
+    return [note(said), evidence_table(root).linked_from(folder, root).to_html()]
 
 
 def _heads(project: Project) -> list[dict[str, Any]]:
@@ -147,7 +235,7 @@ def _heads(project: Project) -> list[dict[str, Any]]:
 def _journals(heads: list[dict[str, Any]]) -> str:
     said = (
         f"{len(heads)} journals; their signed heads are in the JSON beside this page. Keep that "
-        "file elsewhere: `scalekit verify PROJECT --against report.json` then shows whether a "
-        "journal was edited, cut or rewritten since."
+        "file elsewhere: this shows whether a journal was edited, cut or rewritten since."
     )
-    return note(said) + table([{"journal": h["journal"]} for h in heads], limit=60)
+    command = "<pre>scalekit verify PROJECT --against report.json</pre>"
+    return note(said) + command + note(", ".join(h["journal"] for h in heads))

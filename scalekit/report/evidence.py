@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import polars as pl
 
-from scalekit.display import Markup, View, block, note, table
+from scalekit.display import Markup, View, block, counted, note, table
 from scalekit.report.records import KINDS, Found, Records
 from scalekit.report.requirements import READ_ON, REQUIREMENTS, RULES, Requirement
 
@@ -68,19 +68,21 @@ class EvidenceTable(View):
                 "requirement": row["requirement"],
                 "asks for": row["asks"],
                 "status": row["status"],
-                "evidence": Markup("<br>".join(map(_linked, row["evidence"], row["links"]))),
+                "evidence": Markup("".join(map(_linked, row["evidence"], row["links"]))),
                 "missing": _said(row["missing"]),
                 "a person adds": row["a person adds"],
                 "stated": row["stated"],
             }
             for row in self.table.to_dicts()
         ]
+        if not any(self.table["stated"]):  # nobody stated anything: no column of nothing
+            shown = [{n: v for n, v in row.items() if n != "stated"} for row in shown]
         lacking = [
             {"requirement": r["requirement"], "missing": _said(r["missing"])}
             for r in self.not_evidenced.to_dicts()
         ]
         return block(
-            "Evidence towards the rules", self._counts(), note(DISCLAIMER),
+            "Evidence towards the rules", self.said, note(DISCLAIMER),
             note(f"Versions as read on {READ_ON}:"), table(rules), table(shown, limit=60),
             note("Not evidenced:"), table(lacking, limit=60, empty="Every row has its records."),
         )  # fmt: skip
@@ -89,7 +91,7 @@ class EvidenceTable(View):
         """Return the same as Markdown, links relative to the project's folder."""
         lines = ["# Evidence towards the rules", "", DISCLAIMER, ""]
         lines += [f"- {r.name}: {r.version}. {r.dates}" for r in RULES.values()]
-        lines += [f"- Versions as read on {READ_ON}.", "", self._counts(), ""]
+        lines += [f"- Versions as read on {READ_ON}.", "", self.said, ""]
         head = (
             "requirement",
             "asks for",
@@ -111,9 +113,11 @@ class EvidenceTable(View):
                   for r in self.not_evidenced.to_dicts()]  # fmt: skip
         return "\n".join(lines) + "\n"
 
-    def _counts(self) -> str:
+    @property
+    def said(self) -> str:
+        """How many rows are evidenced, and how many not, in a sentence."""
         status = self.table["status"].to_list()
-        return f"{status.count(EVIDENCED)} rows evidenced, {status.count(NOT)} not."
+        return f"{counted(status.count(EVIDENCED), 'row')} evidenced, {status.count(NOT)} not."
 
 
 def evidence_table(root: Path | str) -> EvidenceTable:
@@ -183,11 +187,17 @@ def _statements(path: Path) -> dict[str, str]:
 
 
 def _linked(said: str, path: str) -> str:
-    return f'<a href="{escape(quote(path), quote=True)}">{escape(said)}</a>'
+    return f'<div><a href="{escape(quote(path), quote=True)}">{escape(said)}</a></div>'
 
 
 def _said(kinds: list[str]) -> str:
-    return "; ".join(KINDS[k].said if k in KINDS else k for k in kinds)
+    """Return what is missing, with the verb that makes it where there is one."""
+    said = []
+    for name in kinds:
+        kind = KINDS.get(name)
+        made_by = f" ({kind.made_by} writes it)" if kind and kind.made_by else ""
+        said.append(f"{kind.said if kind else name}{made_by}")
+    return "; ".join(said)
 
 
 def _plain(text: str) -> str:

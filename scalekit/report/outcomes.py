@@ -7,7 +7,8 @@ non-inferior, in agreement and on gold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ WAY = "before/after, not randomised"
 BENCHMARK, ERRORS, COST, ESCALATIONS = (
     "benchmark uplift", "task-error reduction", "cost reduction", "escalation reduction",
 )  # fmt: skip
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "outcome": pl.String, "before": pl.Float64, "after": pl.Float64, "better by": pl.Float64,
     "from": pl.Float64, "to": pl.Float64, "unit": pl.String, "n before": pl.Int64,
     "n after": pl.Int64, "compared": pl.String, "verdict": pl.String,
@@ -100,6 +101,23 @@ class Outcomes(View):
     quality: Quality
     names: tuple[str, str]
 
+    def record(self) -> dict[str, Any]:
+        """Return the outcomes for a journal, which holds no fractions: numbers as text."""
+        rows = self.table.with_columns(pl.col(pl.Float64).cast(pl.String)).to_dicts()
+        quality = {**asdict(self.quality), "margins": [str(m) for m in self.quality.margins]}
+        return {"names": list(self.names), "quality": quality, "outcomes": rows}
+
+    @classmethod
+    def from_record(cls, told: Mapping[str, Any]) -> Outcomes:
+        """Return what :meth:`record` told."""
+        text = dict.fromkeys((n for n, kind in SCHEMA.items() if kind == pl.Float64), pl.String)
+        rows = pl.DataFrame(told["outcomes"], schema={**SCHEMA, **text})
+        agreement, gold, (of_alpha, of_gold) = (
+            told["quality"][name] for name in ("agreement", "gold", "margins")
+        )
+        quality = Quality(agreement, gold, (float(of_alpha), float(of_gold)))
+        return cls(rows.cast(pl.Schema(SCHEMA)), quality, tuple(told["names"]))
+
     def plot(self) -> go.Figure:
         """Draw the change of each outcome in percent of its value before, with its interval."""
         import plotly.graph_objects as go
@@ -118,10 +136,10 @@ class Outcomes(View):
     def to_html(self) -> str:
         """Show the four outcomes, and whether quality held."""
         title = f"Outcomes of {self.names[1]} against {self.names[0]}"
-        return block(title, WAY, outcome_table(self.table), note(f"Quality: {self.quality.said}."))
+        return block(title, WAY, _table(self.table), note(f"Quality: {self.quality.said}."))
 
 
-def outcome_table(rows: pl.DataFrame) -> str:
+def _table(rows: pl.DataFrame) -> str:
     """Return the outcomes as a table, each row with decimals of its own: their units differ."""
     shown = []
     for row in rows.to_dicts():

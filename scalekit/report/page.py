@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -34,14 +34,18 @@ nav { display: flex; flex-wrap: wrap; gap: .4rem; margin: 1rem 0 0; padding: 0; 
 nav a { border: 1px solid var(--line); border-radius: 1rem; padding: .15rem .8rem;
   color: var(--ink); text-decoration: none; background: var(--panel); }
 nav a:hover, nav a:focus { border-color: var(--accent); }
+a { color: var(--accent); } td div { min-width: 15rem; }
+td div + div { margin-top: .3rem; } p { overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; margin: .5rem 0 1rem;
   font-size: .87rem; } th { text-align: left; color: var(--soft); font-weight: 600; }
 th, td { padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; overflow-wrap: break-word; }
-td[align=right] { text-align: right; font-variant-numeric: tabular-nums; }
+td { min-width: 4.5rem; max-width: 30rem; } td[align=right] { min-width: 0;
+  text-align: right; font-variant-numeric: tabular-nums; }
 mark { background: var(--mark); color: inherit; } img { max-width: 100%; height: auto; }
 figure { margin: 1rem 0; } footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
 pre { white-space: pre-wrap; background: var(--panel); padding: .8rem 1rem; border-radius: .4rem; }
+@media (max-width: 40rem) { body { padding: 1.2rem .9rem 3rem; } h1 { font-size: 1.5rem; } }
 @media print { nav { display: none; } h2 { break-after: avoid; }
   table, figure { break-inside: avoid; } }
 """
@@ -106,12 +110,3 @@ def page(title: str, lead: str, sections: Sequence[Section], closing: str) -> st
         f"<header><h1>{escape(title)}</h1>{lead}<nav>{links}</nav></header>"
         f"<main>{body}</main><footer>{escape(closing)}</footer></body></html>\n"
     )
-
-
-def evidence(value: Any) -> Any:
-    """Return *value* as plain JSON data: tables as lists of rows."""
-    if isinstance(value, pl.DataFrame):
-        return value.to_dicts()
-    if isinstance(value, dict):
-        return {k: evidence(v) for k, v in value.items()}
-    return [evidence(v) for v in value] if isinstance(value, list | tuple) else value

@@ -82,10 +82,11 @@ class Records:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of evidence, in words, and where it is found."""
+    """A kind of evidence, in words, where it is found, and which verb makes it."""
 
     said: str
     find: Callable[[Records], Found | None]
+    made_by: str = ""
 
 
 def _spec(name: str, say: Callable[[Any], str]) -> Callable[[Records], Found | None]:
@@ -248,6 +249,7 @@ def _words(value: Any) -> str:
     return f"{len(str(value).split())} words"
 
 
+PACKAGE = "project.package(…)"
 KINDS: Mapping[str, Kind] = {
     "target": Kind("the target in one sentence", _spec("behaviour", str)),
     "versions": Kind("versions of the spec", _events("specify/versions.jsonl", "version",
@@ -259,7 +261,8 @@ KINDS: Mapping[str, Kind] = {
         "rubric", lambda v: f"{len(v)} criteria")),
     "guideline": Kind("instructions for annotators", _spec("instructions", _words)),
     "decisions": Kind("signed decisions", _events("decisions.jsonl", "decision", noun="decision")),
-    "policy": Kind("who may decide what, and thresholds", _file("policy.toml", said="the policy")),
+    "policy": Kind("who may decide what, and thresholds", _file("policy.toml", said="the policy"),
+                   "project.decide.found()"),
     "sources": Kind("register of sources", _sources),
     "intake": Kind("what was set aside at intake", lambda r: Found(
         "gates.jsonl", "the gate of Collect was judged") if r.judgement("collect") else None),
@@ -296,12 +299,12 @@ KINDS: Mapping[str, Kind] = {
         "evaluate/panel/log.jsonl", "asked", noun="panel")),
     "run": Kind("record of a training run", _events("train/log.jsonl", "run", noun="run")),
     "gates": Kind("judgements of the gates", _events("gates.jsonl", "gate", noun="judgement")),
-    "card": Kind("data card", _file("evidence/data_card.md", said="the data card")),
+    "card": Kind("data card", _file("evidence/data_card.md", said="the data card"), PACKAGE),
     "croissant": Kind("Croissant with its RAI fields", _file(
-        "evidence/croissant.json", said="machine-readable description")),
+        "evidence/croissant.json", said="machine-readable description"), PACKAGE),
     "costs": Kind("costs and rates of pay", _file(
-        "evidence/cost.json", said="cost of an accepted task by part")),
+        "evidence/cost.json", said="cost of an accepted task by part"), PACKAGE),
     "test-result": Kind("signed, dated test result", _file(
-        "evidence/test-result.dsse.json", said="in-toto test result, signed")),
+        "evidence/test-result.dsse.json", said="in-toto test result, signed"), PACKAGE),
 }  # fmt: skip
 """The kinds of evidence by name."""

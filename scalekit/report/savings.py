@@ -84,8 +84,8 @@ def remediation_line(
     low, high = interval or (unit_cost, unit_cost)
     spared = items - flagged
     said = (
-        f"full re-annotation was not done: {items:,} items at {money(unit_cost)} each would have cost "
-        f"{items * unit_cost:,.2f}, {flagged:,} flagged ({flagged / items:.1%}) cost "
+        f"full re-annotation was not done: {items:,} items at {money(unit_cost)} each would have "
+        f"cost {items * unit_cost:,.2f}, {flagged:,} flagged ({flagged / items:.1%}) cost "
         f"{flagged * unit_cost:,.2f} and finding them {finding_cost:,.2f}; it assumes that the "
         "rest needed no new label, which the next evaluation shows"
     )

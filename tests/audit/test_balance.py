@@ -142,7 +142,7 @@ def test_a_batch_fills_pads_or_does_both() -> None:
         ("n", 1, 1, 0, "padded"),
     ]
     none = pl.DataFrame({"item_id": []}, schema={"item_id": pl.String})
-    assert set(filled_or_padded(table, none, {})["verdict"]) == {"padded"}
+    assert set(filled_or_padded(table, none, {})["verdict"]) == {"no gap was open"}
 
 
 def test_the_figure_shows_shares_and_targets_and_the_view_escapes() -> None:

@@ -101,6 +101,20 @@ def test_the_trace_names_the_team_and_what_it_reads_otherwise(november: Any, sam
     kinds = [e.kind for e in november.folder.events("evaluate/releases.jsonl")]
     assert kinds == ["accepted", "traced", "remediated", "traced", "cycle"]
 
+    told = november.evaluate.history()
+    assert told["at"].is_sorted()
+    assert told["what"].to_list() == [
+        "release", "forecast", "trace", "relabelled", "trace", "cycle closed", "forecast met",
+    ]  # fmt: skip
+    assert "evening × returns" in told.filter(what="trace")["said"][0]
+    (cycle,) = november.evaluate.cycles()
+    assert cycle.table.equals(outcomes.table)
+    assert cycle.quality == outcomes.quality
+    html = november.report().path.read_text()
+    loop = html[html.index("<h2>Loop") : html.index("<h2>Evidence")]
+    assert "evening × returns" in loop
+    assert "Outcomes of now against release" in loop
+
     (line,) = november.account(18.0, currency="EUR").table.to_dicts()
     spared = len(set(november.evaluate.since()["item_id"]) | set(queued)) - len(queued)
     assert line["amount"] == pytest.approx(spared * november.cost(18.0).per_accepted)

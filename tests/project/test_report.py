@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import scalekit as sk
 
 SECTIONS = [
-    "Gates", "Specify", "Collect", "Audit", "Label", "Train", "Evaluate", "Evidence", "Journals",
+    "Summary", "Gates", "Specify", "Collect", "Audit", "Label", "Train", "Evaluate", "Loop",
+    "Evidence", "Journals",
 ]  # fmt: skip
 
 
@@ -97,6 +100,26 @@ def test_the_machine_readable_part_holds_gates_and_a_head_for_every_journal(labe
         "label",
         "evaluate",
     ]
+
+
+def test_the_summary_says_what_stands_and_what_is_not_there_yet(
+    labelled: Any, sealed: Any, tmp_path: Path
+) -> None:
+    def summary(project: Any) -> dict[str, str]:
+        html = project.report().path.read_text()
+        section = html[html.index("<h2>Summary") : html.index("<h2>Gates")]
+        cells = [unescape(c) for c in re.findall(r"<td[^>]*>(.*?)</td>", section)]
+        return dict(zip(cells[::2], cells[1::2], strict=True))
+
+    assert set(summary(sk.Project(tmp_path / "p")).values()) >= {"not yet"}
+    begun = summary(labelled)
+    found = labelled.label.agreement()
+    assert begun["labels"].startswith(f"{found.labels:,} by ")
+    assert f"alpha {found.alpha}" in begun["labels"]
+    assert begun["score"] == "not yet"
+    sealed.evaluate.measure(lambda t: ["billing"] * len(t))
+    dev = sealed.evaluate.measured().sets.row(by_predicate=pl.col("set") == "dev", named=True)
+    assert f"dev {dev['accuracy']:.3f}" in summary(sealed)["score"]
 
 
 def test_a_foreign_file_of_json_lines_in_the_folder_stops_no_report(labelled: Any) -> None:

@@ -61,7 +61,7 @@ def test_a_task_has_all_its_parts_and_names_those_without_a_figure() -> None:
     assert found.table["share"].sum() == pytest.approx(1)
     assert found.interval[0] < found.per_accepted < found.interval[1]
     shown = found.to_html()
-    assert "at least 8.750 EUR per accepted preference pair" in shown
+    assert "at least EUR 8.75 per accepted preference pair" in shown
     assert "No figure for review, panel, compute." in shown
     assert "30.00 spread evenly over 3 projects" in shown
 
