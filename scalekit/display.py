@@ -94,7 +94,7 @@ def note(text: str) -> str:
 def marked(text: str, spans: Sequence[tuple[int, int]], context: int = 60) -> str:
     """Return *text* escaped, with character *spans* highlighted and the rest cut to *context*."""
     if not spans:
-        return escape(text[: 2 * context])
+        return escape(text[: 2 * context]) + ("…" if len(text) > 2 * context else "")
     begin = max(0, spans[0][0] - context)
     stop = min(len(text), spans[-1][1] + context)
     # Cut between words: at the first gap within, where there is one.

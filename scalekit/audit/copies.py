@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from scalekit.audit.duplicates import EXACT_UP_TO, resolved
 from scalekit.audit.minhash import recall_of
-from scalekit.display import View, block, note, table
+from scalekit.display import Markup, View, block, marked, note, table
 from scalekit.figures import figure
 
 if TYPE_CHECKING:
@@ -109,9 +111,28 @@ class Copies(View):
             "Near-copies",
             note(said),
             table(self.thresholds),
-            note("At the border:"),
-            table(self.border(), empty="No two texts are alike."),
+            note("At the border, what differs marked:"),
+            table(
+                [_what_differs(row) for row in self.border().to_dicts()],
+                empty="No two texts are alike.",
+            ),
         )
+
+
+def _what_differs(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of the border with the words marked that one text has and the other has not."""
+    words = [list(re.finditer(r"\S+", row[side])) for side in ("text", "like")]
+    compared = SequenceMatcher(None, *([w.group() for w in own] for own in words), autojunk=False)
+    spans: tuple[list[tuple[int, int]], ...] = ([], [])
+    for kind, *ends in compared.get_opcodes():
+        for own, found, (start, end) in zip(words, spans, (ends[:2], ends[2:]), strict=True):
+            if kind != "equal" and start < end:
+                found.append((own[start].start(), own[end - 1].end()))
+    shown = {
+        side: Markup(marked(row[side], found))
+        for side, found in zip(("text", "like"), spans, strict=True)
+    }
+    return {**row, **shown}
 
 
 def with_batches(gone: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:

@@ -68,7 +68,9 @@ class Crossings(View):
             f"{self.row.capitalize()} by {self.column}",
             table(wide),
             note("To be collected next:"),
-            table(self.gaps, empty="No cell is thin or missing."),
+            table(
+                self.gaps, empty=f"Each {self.row} that is there has enough of each {self.column}."
+            ),
         )
 
 

@@ -72,6 +72,10 @@ class Report(View):
         """The sections."""
         return pl.DataFrame({"section": self.sections})
 
+    def __str__(self) -> str:
+        """Return where it is, for a terminal."""
+        return f"Report: {self.path} ({self.kilobytes:,} kB)"
+
     def to_html(self) -> str:
         """Say where the report is and what it holds."""
         said = f"{self.path.name}: {len(self.sections)} sections, one file, no network needed."

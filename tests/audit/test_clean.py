@@ -178,6 +178,12 @@ def test_copies_at_another_threshold_are_those_of_a_new_audit() -> None:
         near = again.marks.filter(rule="near-duplicate").select("item_id", "kept_id", "score")
         assert found.copies.at(threshold).table.drop("batch_id", "kept_batch_id").equals(near)
     assert found.copies.at(0.9).border().row(0)[:2] == ("stays", 8 / 9)
+    shown = found.copies.at(0.9).to_html()
+    text, like = found.copies.at(0.9).border().select("text", "like").row(0)
+    marked = set(re.findall(r"<mark>(.*?)</mark>", shown))
+    assert {word for words in marked for word in words.split()} == set(text.split()) ^ set(
+        like.split()
+    )
     assert "every pair was looked at" in found.copies.to_html()
     assert found.copies.plot().data[0].y[-1] == 0
     with pytest.raises(ValueError, match=r"from 0\.5 to 1"):
