@@ -122,7 +122,8 @@ class Copies(View):
 def _what_differs(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row of the border with the words marked that one text has and the other has not."""
     words = [list(re.finditer(r"\S+", row[side])) for side in ("text", "like")]
-    compared = SequenceMatcher(None, *([w.group() for w in own] for own in words), autojunk=False)
+    one, other = ([w.group() for w in own] for own in words)
+    compared = SequenceMatcher(None, one, other, autojunk=False)
     spans: tuple[list[tuple[int, int]], ...] = ([], [])
     for kind, *ends in compared.get_opcodes():
         for own, found, (start, end) in zip(words, spans, (ends[:2], ends[2:]), strict=True):

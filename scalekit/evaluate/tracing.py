@@ -87,9 +87,13 @@ class Trace(View):
         """Return the levels in order of their excess, with intervals (a caterpillar plot)."""
         import plotly.graph_objects as go
 
-        rows = self.table.sort("excess", "level").tail(40)
+        # A factor whose levels are estimated not to differ has no intervals: named, not drawn.
+        flat = self.table.filter((pl.col("from") == pl.col("to")).all().over("factor"))
+        alike = ", ".join(flat["factor"].unique(maintain_order=True))
+        said = f"points (no difference between levels of: {alike})" if alike else "points"
+        rows = self.table.join(flat, on="factor", how="anti").sort("excess", "level").tail(40)
         height = max(320, 90 + 16 * len(rows))
-        drawn = figure("Excess disagreement, 95 % intervals", x="points", height=height)
+        drawn = figure("Excess disagreement, 95 % intervals", x=said, height=height)
         for number, name in enumerate(rows["factor"].unique(maintain_order=True).sort().to_list()):
             own = rows.filter(factor=name)
             places = [

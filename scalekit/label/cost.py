@@ -15,7 +15,7 @@ from scalekit.label.tasks import LabelError
 
 __all__ = ["Cost", "cost"]
 
-GROUPS = ("all", "tier", "domain", "round", "annotator")
+GROUPS = ("all", "tier", "category", "round", "annotator")
 UNKNOWN = "(unknown)"
 
 
@@ -23,8 +23,8 @@ UNKNOWN = "(unknown)"
 class Cost(View):
     """What labels cost, of all and by group.
 
-    ``table`` has ``by`` ("all", "tier", "domain", "round", "annotator")``, group, labels, untimed``
-    (labels whose time is not known)``, hours`` (active, of the timed)``, median seconds, cost``
+    ``table`` has ``by`` ("all", "tier", "category", "round", "annotator")``, group, labels,
+    untimed`` (labels whose time is not known)``, hours`` (active, of the timed)``, median seconds, cost``
     (the untimed at the group's mean)``, per label, from, to`` (95 %)``, accepted, per accepted``.
     """
 
@@ -71,7 +71,7 @@ def cost(
         say so with *unit*). Everything that was spent counts towards them, also what was spent on
         items that were not accepted.
     items
-        ``item_id, category``, for the cost by domain.
+        ``item_id, category``, for the cost by category.
     tiers
         Each annotator's tier.
 
@@ -96,12 +96,12 @@ def cost(
     ).with_columns(
         pl.col("annotator").replace_strict(paid, return_dtype=pl.Float64).alias("rate"),
         _named(given, "annotator", tiers or {}).alias("tier"),
-        _named(given, "item_id", _domains(items)).alias("domain"),
+        _named(given, "item_id", _categories(items)).alias("category"),
     )
     told = told.with_columns((pl.col("seconds") / 3600 * pl.col("rate")).alias("cost"))
     got = _accepted(accepted, items)
     known = {"all", "annotator"} | ({"tier"} if tiers else set())
-    known |= ({"domain"} if items is not None else set()) | (set(told.columns) & {"round"})
+    known |= ({"category"} if items is not None else set()) | (set(told.columns) & {"round"})
     parts = [_grouped(told, by, got) for by in GROUPS if by in known]
     return Cost(pl.concat(parts), unit, currency)
 
@@ -132,7 +132,7 @@ def _named(labels: pl.DataFrame, column: str, names: Mapping[str, str]) -> pl.Se
     return pl.Series([names.get(key) or UNKNOWN for key in keys], dtype=pl.String)
 
 
-def _domains(items: Any) -> dict[str, str]:
+def _categories(items: Any) -> dict[str, str]:
     if items is None:
         return {}
     rows = require(to_polars(items, "items"), ("item_id", "category"), "items")
@@ -140,13 +140,13 @@ def _domains(items: Any) -> dict[str, str]:
 
 
 def _accepted(accepted: Any, items: Any) -> pl.DataFrame | None:
-    """Return what was accepted, with its domain."""
+    """Return what was accepted, with its category."""
     if accepted is None:
         return None
     rows = require(to_polars(accepted, "accepted"), ("item_id",), "accepted")
     if "value" in rows.columns:
         rows = rows.drop_nulls("value")
-    return rows.select("item_id", _named(rows, "item_id", _domains(items)).alias("domain"))
+    return rows.select("item_id", _named(rows, "item_id", _categories(items)).alias("category"))
 
 
 def _grouped(told: pl.DataFrame, by: str, accepted: pl.DataFrame | None) -> pl.DataFrame:
@@ -156,8 +156,8 @@ def _grouped(told: pl.DataFrame, by: str, accepted: pl.DataFrame | None) -> pl.D
         mean, low, high = _mean(timed)
         whole = None if mean is None else mean * len(own)
         count = None
-        if accepted is not None and by in ("all", "domain"):
-            count = len(accepted) if by == "all" else int((accepted["domain"] == group).sum())
+        if accepted is not None and by in ("all", "category"):
+            count = len(accepted) if by == "all" else int((accepted["category"] == group).sum())
         rows.append(
             {
                 "by": by,

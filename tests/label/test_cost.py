@@ -43,13 +43,13 @@ def test_by_hand() -> None:
     assert (whole["accepted"], whole["per accepted"]) == (1, pytest.approx(1.6))
     assert row(found.table, "tier", "expert")["per label"] == pytest.approx(0.6)
     assert row(found.table, "annotator", "ana")["median seconds"] == 60
-    billing = row(found.table, "domain", "billing")
+    billing = row(found.table, "category", "billing")
     assert (billing["labels"], billing["accepted"]) == (2, 1)
-    assert row(found.table, "domain", "returns")["per accepted"] is None
+    assert row(found.table, "category", "returns")["per accepted"] is None
     late = row(found.table, "round", "2")
     assert (late["untimed"], late["cost"], late["per label"]) == (1, None, None)
     said = found.to_html()
-    assert "€0.400 a label, €1.600 an accepted item" in said
+    assert "€0.400 a label, €1.60 an accepted item" in said
     assert "1 label came without a time" in said
 
 
