@@ -24,8 +24,9 @@ class Cost(View):
     """What labels cost, of all and by group.
 
     ``table`` has ``by`` ("all", "tier", "category", "round", "annotator")``, group, labels,
-    untimed`` (labels whose time is not known)``, hours`` (active, of the timed)``, median seconds, cost``
-    (the untimed at the group's mean)``, per label, from, to`` (95 %)``, accepted, per accepted``.
+    untimed`` (labels whose time is not known)``, hours`` (active, of the timed)``, median seconds,
+    cost`` (the untimed at the group's mean)``, per label, from, to`` (95 %)``, accepted,
+    per accepted``.
     """
 
     table: pl.DataFrame
