@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INK", "PALETTE", "error_bars", "figure", "figure_png", "forest_plot"]
 
-INK = "#7f7f7f"  # readable on white and on dark
+INK = "#767676"  # 4.5:1 on white, 4.2:1 on the dark of JupyterLab: no grey has 4.5 on both
 WHISKER = "#404040"  # with a light edge: readable on a bar too
 PALETTE = ("#3b7dd8", "#e08a1e", "#3a9d5d", "#c0504d", "#8064a2", "#4bacc6", "#b58900", "#7f7f7f")
 MARKS = {"square": "s", "diamond": "D", "cross": "P", "x": "X", "triangle-up": "^", "star": "*"}

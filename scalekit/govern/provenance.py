@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from scalekit.display import View, block, counted, note, table
 from scalekit.figures import figure
+from scalekit.frames import ids_unique, require, to_polars
 from scalekit.govern.batch import GovernError
 from scalekit.govern.classifier import TextClassifier
 from scalekit.govern.depths import depth_map
@@ -84,7 +85,8 @@ class Explanation(View):
         """All examples by influence, with where they came from and the depth they act at most."""
         total = self.scores.sum(1)
         strongest = [self.depths[i] for i in self.scores.argmax(1)]
-        columns = ("item_id", "label", "annotators", "batch_id", "rubric")
+        columns = ["item_id", "label", "annotators", "batch_id", "rubric"]
+        columns += ["text"] if "text" in self.examples.columns else []
         return (
             self.examples.select(columns)
             .with_columns(
@@ -92,6 +94,15 @@ class Explanation(View):
                 pl.Series("mostly at", strongest, dtype=pl.String),
             )
             .sort("influence", "item_id", descending=[True, False])
+        )
+
+    def with_texts(self, items: Any) -> Explanation:
+        """Return the same with texts, for the record has none: *items* has ``item_id, text``."""
+        texts = require(to_polars(items, "items"), ("item_id", "text"), "items")
+        texts = ids_unique(texts.select("item_id", "text"), "item_id", "items")
+        kept = self.examples.drop("text", strict=False)
+        return replace(
+            self, examples=kept.join(texts, on="item_id", how="left", maintain_order="left")
         )
 
     def top(self, n: int = 10) -> pl.DataFrame:

@@ -197,9 +197,9 @@ class Train(View):
     def explain(self, what: Any) -> Any:
         """Explain the last run's answer to a text: which examples taught it, where, and whose.
 
-        Returns an :class:`~scalekit.govern.Explanation`.
+        Returns an :class:`~scalekit.govern.Explanation`, with the texts of the examples.
         """
-        return self.provenance().explain(what)
+        return self.provenance().explain(what).with_texts(self._project.audit.items())
 
     def provenance(self) -> Provenance:
         """Return who answers where the last run's outputs come from."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,11 @@ def test_a_run_is_verified_from_the_command_line_and_explained(sealed: Any) -> N
     found = sealed.train.explain("Where is my parcel? The courier lost it.")
     assert found.answer in sealed.specify.spec.shares
     assert len(found.table) == len(run.record.examples)
+    texts = dict(sealed.audit.items().select("item_id", "text").iter_rows())
+    best = found.top(1).row(0, named=True)
+    assert best["text"] == texts[best["item_id"]]
+    assert found.table["text"].null_count() == 0
+    assert escape(best["text"]) in found.to_html()
     assert sealed.train.suspects(5)["text"].null_count() == 0
     assert "Governed run" in sealed.train.to_html()
     (run.folder / run.record.segments("ledger")[0]["file"]).unlink()
