@@ -55,7 +55,7 @@ class Specify(Taxonomy):
             refuse_newer(path)
         wrong = problems(fields)
         if wrong:
-            lines = [f"- {p.field}: {p.reason}" for p in wrong]
+            lines = [f"- {p}" for p in wrong]
             raise SpecError("\n".join(["the spec was not saved:", *lines]))
         whole = Spec.model_validate(fields)
         known = self._folder.events(VERSIONS, "version")

@@ -29,6 +29,10 @@ class Problem:
     field: str
     reason: str
 
+    def __str__(self) -> str:
+        """Return the field and what is wrong with it."""
+        return f"{self.field}: {self.reason}"
+
 
 def sentences(text: str) -> int:
     """Count the sentences of *text*: ends marked by . ! ? … outside common abbreviations."""

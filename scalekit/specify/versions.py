@@ -56,7 +56,8 @@ def _said(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, dict):
-        return ", ".join(f"{k}: {_said(v)}" for k, v in value.items() if v not in ("", None))
+        told = {k.replace("_", " "): _said(v) for k, v in value.items() if v not in ("", None)}
+        return "\n".join(f"{k}: {v}" for k, v in told.items())
     if isinstance(value, list):
         return " | ".join(map(_said, value))
     return str(value)

@@ -76,7 +76,7 @@ def test_the_way_back_is_the_same_change_turned_round(old: Spec, new: Spec) -> N
         (
             {},
             {"examples": [{"text": "t", "category": "no"}]},
-            [("examples[t]", "–", "text: t, category: no, kind: ideal")],
+            [("examples[t]", "–", "text: t\ncategory: no\nkind: ideal")],
         ),
         (
             {"metrics": [{"target": 0.8, "margin": 0.1}]},
