@@ -54,7 +54,10 @@ class Candidates(View):
             ),
         ]
         for name, changes in self.diffs.items():
-            parts += [note(f"Adopting {name} would change:"), table(changes, empty="Nothing.", chars=None)]
+            parts += [
+                note(f"Adopting {name} would change:"),
+                table(changes, empty="Nothing.", chars=None),
+            ]
         return block("Candidates", *parts)
 
 
