@@ -269,7 +269,7 @@ def test_what_labels_cost_by_category(labelled: Any) -> None:
     assert whole["labels"] == 2785 + 56  # the second round replaced labels; the first took time too
     assert whole["accepted"] == labelled.label.consensus()["value"].count()
     categories = {c.name for c in labelled.specify.spec.categories}
-    assert categories <= set(found.filter(by="domain")["group"])
+    assert categories <= set(found.filter(by="category")["group"])
 
 
 def test_decisions_made_elsewhere_are_recorded_once_all_or_none(
