@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError
 
+from scalekit.display import counted
 from scalekit.gates import Check, Gate
 from scalekit.specify.spec import Spec, flaws
 from scalekit.text import words
@@ -155,17 +156,17 @@ def gate(spec: Spec, *, examples_per_category: int) -> Gate:
     return Gate(
         "specify",
         (
-            Check("one behaviour, fields consistent", not found, f"{len(found)} problems", "0",
+            Check("one behaviour, fields consistent", not found, counted(len(found), "problem"), "0",
                   back, "correct the fields named in the evidence", wrong),
             Check("handwritten examples in every category", not few,
                   f"{len(spec.shares) - len(few)} of {len(spec.shares)} categories",
                   f"at least {examples_per_category} in each", back,
                   f"write examples for {', '.join(few) or 'none'}"),
-            Check("edge cases written down", edges > 0, f"{edges} edge cases", "at least 1", back,
+            Check("edge cases written down", edges > 0, counted(edges, "edge case"), "at least 1", back,
                   "add the cases on which two careful people might differ"),
             Check("rubric with depth targets", bool(spec.rubric), f"{len(spec.rubric)} criteria",
                   "at least 1", back, "say what a good answer must show and how deep to teach it"),
-            Check("success metric with margin", bool(spec.metrics), f"{len(spec.metrics)} metrics",
+            Check("success metric with margin", bool(spec.metrics), counted(len(spec.metrics), "metric"),
                   "at least 1", back, "name the metric, its target and the margin before any data"),
             Check("instructions for annotators", bool(spec.instructions.strip()),
                   f"{len(words(spec.instructions))} words", "some", back,
