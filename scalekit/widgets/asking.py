@@ -43,10 +43,8 @@ def form(task: Task, keys: Mapping[str, str]) -> dict[str, Any]:
 
 def _points(criterion: Criterion) -> list[dict[str, Any]]:
     points = range(criterion.low, criterion.high + 1)
-    digits = criterion.low >= 0 and criterion.high <= 9  # then each has the key of its own digit
-    keys = [str(p) for p in points] if digits else LABEL_KEYS
-    padded = chain(keys, [""] * len(points))
-    return [{"points": p, "key": key} for p, key in zip(points, padded, strict=False)]
+    keys = _assign_keys([str(p) for p in points], {})
+    return [{"points": p, "key": keys.get(str(p), "")} for p in points]
 
 
 def _preferences(task: Task) -> list[dict[str, Any]]:
@@ -77,11 +75,14 @@ def _assign_keys(names: Sequence[str], wanted: Mapping[str, str]) -> dict[str, s
                 f"{key!r} can't be the key of {name!r}: one character, "
                 f"and none of {' '.join(COMMAND_KEYS)}"
             )
-    taken = [key.lower() for key in wanted.values()]
-    if len(set(taken)) != len(taken):
+    given = {name: key.lower() for name, key in wanted.items()}
+    if len(set(given.values())) != len(given):
         raise ValueError(f"two values have the same key: {dict(wanted)}")
-    free = iter([key for key in LABEL_KEYS if key not in taken])
-    chosen = {n: wanted[n].lower() if n in wanted else next(free, "") for n in names}
+    if all(name.isdecimal() for name in names):  # then each has the key of its own digit
+        own = [n for n in names if n in LABEL_KEYS and n not in given.values()]
+        given = {**{n: n for n in own}, **given}
+    free = iter([key for key in LABEL_KEYS if key not in given.values()])
+    chosen = {n: given[n] if n in given else next(free, "") for n in names}
     return {name: key for name, key in chosen.items() if key}
 
 

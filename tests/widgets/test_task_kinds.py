@@ -150,7 +150,23 @@ def test_points_have_the_key_of_their_digit_or_the_next_free_one(tmp_path: Path)
     keys = [[(p["points"], p["key"]) for p in c["points"]] for c in config["criteria"]]
     assert keys[0] == [(n, str(n)) for n in range(1, 6)]
     assert keys[1] == [(-1, "1"), (0, "2"), (1, "3")]
-    assert keys[2][-2:] == [(9, "0"), (10, "a")]
+    assert keys[2] == [*((n, str(n)) for n in range(10)), (10, "a")]
+
+
+@pytest.mark.parametrize(
+    ("names", "keys"),
+    [
+        (["0", "1", "2"], "012"),
+        (["1", "10", "9"], "129"),
+        (["0", "no number"], "12"),
+    ],
+)
+def test_a_value_that_is_a_number_has_the_key_of_its_digit(
+    tmp_path: Path, names: list[str], keys: str
+) -> None:
+    task = Task("score", values=tuple(Value(n) for n in names))
+    values = opened(tmp_path, task, [{"item_id": "i", "text": "x"}]).config["values"]
+    assert "".join(v["key"] for v in values) == keys
 
 
 def test_each_kind_records_what_the_front_end_sends(tmp_path: Path) -> None:
