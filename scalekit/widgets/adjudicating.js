@@ -1,6 +1,6 @@
 // Deciding a disputed item: its votes, the value that holds, why they differed, the rule.
 
-import { Submit } from "./answers.js";
+import { Submit, flash } from "./answers.js";
 import { element, keyCap } from "./elements.js";
 
 /** @typedef {{value?: any, reason?: string, rule?: string, own?: any}} Decision */
@@ -161,7 +161,7 @@ export class AdjudicationForm {
     const missing = this.#missing();
     if (!missing) this.#submit("key");
     else if (missing.startsWith("write")) this.rule.focus({ preventScroll: true });
-    else this.view.labelling.say(missing);
+    else flash(this.submit.missing);
   }
 
   #repeat() {

@@ -14,7 +14,7 @@ export class Submit {
   constructor(view, press, keys = "Enter") {
     this.button = view.button("", "sk-primary sk-submit", press, keys);
     this.words = element("span", {}, "Save");
-    this.missing = element("small", { class: "sk-missing" });
+    this.missing = element("small", { class: "sk-missing", role: "status" });
     const cap = keyCap(keys === "Enter" ? "↵" : keys.replace("Control+Enter", "Ctrl ↵"));
     this.button.append(this.words, cap);
     this.node = element("div", { class: "sk-submit-row" }, this.button, this.missing);
@@ -279,5 +279,5 @@ export function valueButton(view, { name, description, key }, press) {
 /** @param {HTMLElement} button show that its key was heard */
 export function flash(button) {
   button.classList.add("sk-pressed");
-  setTimeout(() => button.classList.remove("sk-pressed"), 120);
+  setTimeout(() => button.classList.remove("sk-pressed"), 200);
 }

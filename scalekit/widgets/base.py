@@ -44,9 +44,9 @@ def _modules(name: str, found: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def style(name: str) -> str:
-    """Return the style sheet *name*, after the colours and controls that all widgets share."""
-    sheets = (HERE / "theme.css", HERE / f"{name}.css")
+def style(*names: str) -> str:
+    """Return the style sheets *names*, after the colours and controls that all widgets share."""
+    sheets = (HERE / f"{name}.css" for name in ("theme", *names))
     return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 

@@ -55,14 +55,16 @@ class LabelerView {
   // --- drawing ---------------------------------------------------------------------------------
 
   #drawHead() {
-    this.progress = element("span", { class: "sk-progress" });
+    this.progress = element("span", { class: "sk-where sk-progress" });
     this.saved = element("span", { class: "sk-saved" });
     this.keysOn = element("span", { class: "sk-keys-on" }, "keys active");
-    this.keysOff = this.button("click here to use the keys", "sk-keys-off", () => {});
+    const does = this.labelling.config.reasons ? "decide" : "label";
+    // No button: it would be gone, and with it the focus, before the click is one.
+    this.keysOff = element("span", { class: "sk-keys-off" }, `Click here to ${does} by keyboard`);
     this.fill = element("span");
     this.bar = element(
       "div",
-      { class: "sk-bar", role: "progressbar", "aria-valuemin": 0 },
+      { class: "sk-progress-bar", role: "progressbar", "aria-valuemin": 0 },
       this.fill,
     );
     this.bar.setAttribute("aria-label", "labelled");
@@ -73,7 +75,7 @@ class LabelerView {
 
   #drawItem() {
     this.looking = element("p", { class: "sk-looking" });
-    this.text = element("div", { class: "sk-text", dir: "auto", "aria-live": "polite" });
+    this.text = element("div", { class: "sk-text sk-scroll", dir: "auto", "aria-live": "polite" });
     this.remark = element("p", { class: "sk-remark" });
     this.revisit = this.button("", "sk-ghost sk-revisit", () => this.labelling.revisit());
     const item = [this.looking, this.text, this.remark, this.revisit];
@@ -94,7 +96,7 @@ class LabelerView {
     }
     const text = element("div", { class: "sk-guide-text", dir: "auto" }, guidelines);
     const title = element("h4", {}, "Guidelines");
-    return element("aside", { class: "sk-guide", hidden: true }, title, text, list);
+    return element("aside", { class: "sk-guide sk-scroll", hidden: true }, title, text, list);
   }
 
   #drawTools() {
@@ -201,7 +203,7 @@ class LabelerView {
       n: () => this.openNote(),
       g: () => this.toggleGuide(),
       "?": () => this.toggleGuide(),
-      Escape: () => /** @type {HTMLElement} */ (document.activeElement).blur(),
+      Escape: () => this.#escape(),
       ArrowLeft: () => labelling.go(labelling.at - 1),
       ArrowRight: () => labelling.forward(),
       "[": () => labelling.go(labelling.at - 1),
@@ -212,6 +214,11 @@ class LabelerView {
       ArrowDown: () => this.text.scrollBy(0, 80),
     };
     return commands[key];
+  }
+
+  #escape() {
+    if (!this.guide.hidden) this.toggleGuide();
+    else /** @type {HTMLElement} */ (document.activeElement).blur();
   }
 
   /** @param {KeyboardEvent} event */
@@ -242,11 +249,30 @@ class LabelerView {
     this.guideTool.setAttribute("aria-expanded", String(!this.guide.hidden));
   }
 
+  /**
+   * Take the focus when the cell has just been run and the keys would be commands of the notebook,
+   * where a digit turns a cell into a heading and d d deletes it. Never out of sight, and never
+   * from a text that somebody writes.
+   */
+  #hearKeys() {
+    this.labelling.justRun = false;
+    const at = document.activeElement;
+    const notebook = this.root.closest(".jp-Notebook");
+    if (!at || !notebook?.contains(at) || at.closest(".sk-root, [contenteditable=true]")) return;
+    const { left, top, width, height } = this.item.getBoundingClientRect();
+    const seen = document.elementFromPoint(left + width / 2, top + height / 2);
+    if (isTextField(at) || !this.root.contains(seen)) return;
+    // JupyterLab is not told: Shift+Enter goes on to the next cell, as it would have.
+    this.root.addEventListener("focusin", (e) => e.stopPropagation(), { once: true });
+    this.root.focus({ preventScroll: true });
+  }
+
   // --- showing ---------------------------------------------------------------------------------
 
   refresh() {
     this.#showProgress();
     this.#showItem();
+    if (this.labelling.justRun) this.#hearKeys();
     this.alarm.refresh();
     this.status.classList.toggle("sk-hasty", this.labelling.hasty);
     this.status.textContent = this.labelling.hasty
@@ -292,6 +318,7 @@ class LabelerView {
     this.form.show(entry, back && answer?.kind === "label" ? answer.value : undefined);
     for (const button of [this.skip, this.flag, this.noteTool]) button.disabled = !entry;
     this.back.disabled = labelling.at === 0;
+    this.undo.disabled = !labelling.canUndo;
   }
 
   /** @param {import("./labelling.js").Entry | undefined} entry */

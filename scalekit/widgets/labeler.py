@@ -58,7 +58,7 @@ class Labeler(Widget):
     """
 
     _esm = script("labeler")
-    _css = style("labeler")
+    _css = style("labeler", "content", "answers")
     ANSWER = "label"
 
     def __init__(
@@ -79,6 +79,7 @@ class Labeler(Widget):
         self._before = Counter(done) if isinstance(done, Mapping) else Counter()
         self._done = done if isinstance(done, int) else self._before.total()
         self._acts: dict[str, Judgement] = {}
+        self._opened = False
         super().__init__(
             {
                 **form(session.task, keys or {}),
@@ -160,6 +161,8 @@ class Labeler(Widget):
         if message.get("opening"):
             reply["past"] = self._past(state)
             reply["counts"] = self._counts(state)
+            reply["just_run"] = not self._opened  # and not a page that was loaded again
+            self._opened = True
         return reply
 
     def _past(self, state: Mapping[str, Standing]) -> list[dict[str, Any]]:

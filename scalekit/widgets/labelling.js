@@ -63,6 +63,8 @@ export class Labelling {
   /** What was done last, in words. */
   said = "";
   opened = false;
+  /** Whether the cell has been run a moment ago; the view that sees it first takes it. */
+  justRun = false;
   work = new WorkTime();
   /** @type {Set<() => void>} */
   views = new Set();
@@ -98,6 +100,10 @@ export class Labelling {
 
   get waiting() {
     return !this.current && this.#asking;
+  }
+
+  get canUndo() {
+    return this.#history.length > 0;
   }
 
   get remaining() {
@@ -288,7 +294,7 @@ export class Labelling {
   }
 
   /** @param {any} reply the next items */
-  #take({ items, next, past = [], counts }) {
+  #take({ items, next, past = [], counts, just_run }) {
     const known = new Map(this.entries.map((entry) => [entry.id, entry]));
     const fresh = items.map((/** @type {Entry} */ item) => known.get(item.id) ?? item);
     for (const entry of fresh) entry.again = this.#again;
@@ -297,6 +303,7 @@ export class Labelling {
     this.#next = next;
     if (counts) {
       this.opened = true;
+      this.justRun = just_run;
       this.counts = { ...this.counts, ...counts };
       for (const entry of past) this.#history.push({ entry, id: entry.acts.at(-1).id });
     }

@@ -46,7 +46,11 @@ def folder(server: Server, request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def open_notebook(desk: Desk, request: pytest.FixtureRequest) -> Iterator[Callable[..., Notebook]]:
-    """Open a notebook with the given cells; no widget may fail or ask another machine."""
+    """Open a notebook with the given cells.
+
+    The test fails where the browser's console has an error or a warning, or another machine is
+    asked for anything.
+    """
     opened: list[Notebook] = []
 
     def open_one(*cells: str) -> Notebook:
@@ -55,6 +59,8 @@ def open_notebook(desk: Desk, request: pytest.FixtureRequest) -> Iterator[Callab
         return opened[-1]
 
     yield open_one
+    if desk.theme != "Light":
+        desk.wear("Light", "body")
     for notebook in opened:
         notebook.close()
     assert not desk.foreign_requests()

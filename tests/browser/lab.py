@@ -43,6 +43,73 @@ READY = """async () => {
     await notebook.context.ready;
     await notebook.revealed;
 }"""
+GROUND = """([root, light]) => {
+    const [red] = getComputedStyle(document.querySelector(root)).backgroundColor
+        .match(/\\d+/g).map(Number);
+    return light ? red > 200 : red < 80;
+}"""
+# Contrast of WCAG 2.2, success criterion 1.4.3, of every text that is seen, also on buttons that
+# can't be pressed, and of what an empty field says.
+CONTRAST = """(selector) => {
+    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const rgba = (colour) => {
+        canvas.clearRect(0, 0, 1, 1);
+        canvas.fillStyle = colour;
+        canvas.fillRect(0, 0, 1, 1);
+        const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+        return [r, g, b, a / 255];
+    };
+    const over = (top, under) =>
+        [0, 1, 2].map((i) => top[i] * top[3] + under[i] * (1 - top[3]));
+    const ground = (node) => {
+        const layers = [];
+        for (let at = node; at; at = at.parentElement) {
+            layers.unshift(getComputedStyle(at).backgroundColor);
+        }
+        return layers.reduce((under, layer) => over(rgba(layer), under), [255, 255, 255]);
+    };
+    const luminance = (c) => {
+        const [r, g, b] = c.map((v) => v / 255).map((v) =>
+            v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const weak = [];
+    const look = (root, node, said, style, own = 1) => {
+        if (!node.checkVisibility({ visibilityProperty: true }) || !said.trim()) return;
+        let share = own;
+        for (let at = node; at !== root; at = at.parentElement) {
+            share *= getComputedStyle(at).opacity;
+        }
+        if (!share) return;
+        const back = ground(node);
+        const ink = rgba(node instanceof SVGElement ? style.fill : style.color);
+        const front = over([...ink.slice(0, 3), ink[3] * share], back);
+        const [a, b] = [luminance(front), luminance(back)].sort((x, y) => y - x);
+        const ratio = (a + 0.05) / (b + 0.05);
+        if (ratio < 4.5) weak.push(`${root.ariaLabel}: ${said} ${ratio.toFixed(2)}`);
+    };
+    for (const root of document.querySelectorAll(selector)) {
+        const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+        while (walk.nextNode()) {
+            const node = walk.currentNode.parentElement;
+            look(root, node, walk.currentNode.data, getComputedStyle(node));
+        }
+        for (const field of root.querySelectorAll(":placeholder-shown")) {
+            const style = getComputedStyle(field, "::placeholder");
+            look(root, field, field.placeholder, style, style.opacity);
+        }
+    }
+    return weak;
+}"""
+# What JupyterLab itself says where a kernel ends, in words; all else fails the test.
+CANCELED = "Canceled future for {}_request message before replies were done"
+NOISE = {
+    "Connection lost, reconnecting in 0 seconds.",
+    f"Could not restore the debugger state: {CANCELED.format('debug')}",
+    f"Error: {CANCELED.format('create_subshell')}",
+    "Subshell identifier not available in the closeout sequence, will not request deletion: "
+    f"Error: {CANCELED.format('create_subshell')}",
+}
 CURRENT = "name => window.jupyterapp?.shell?.currentWidget?.context?.path === name"
 CLOSE = """async () => {
     const notebook = window.jupyterapp.shell.currentWidget;
@@ -180,21 +247,33 @@ class Desk:
     requests: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     spare_kernel: str = ""
+    theme: str = "Light"
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(PATIENCE)
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("pageerror", self._note_error)
+        self.page.on("pageerror", lambda error: self._note(f"{error}\n{error.stack}"))
+        self.page.on("console", self._note_message)
         self.start_spare_kernel()
         self.page.goto(f"{self.server.url}/lab?token={self.server.token}&reset")
         self.page.wait_for_function("window.jupyterapp?.restored")
         self.page.evaluate("window.jupyterapp.restored.then(() => true)")
 
-    def _note_error(self, error: Any) -> None:
-        # A widget's module comes from a Blob URL. JupyterLab has errors of its own, for example
-        # when a kernel is killed while it waits for it.
-        if "blob:" in (error.stack or ""):
-            self.errors.append(str(error))
+    def _note(self, said: str) -> None:
+        if said.strip() not in NOISE:
+            self.errors.append(said)
+
+    def _note_message(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self._note(message.text)
+
+    def wear(self, theme: str, root: str) -> None:
+        """Change to the "Dark" or the "Light" theme; return when *root* is seen in it."""
+        self.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+        # The style sheet of a theme comes after its name, and JupyterLab's logo goes by.
+        self.page.wait_for_function(GROUND, arg=[root, theme == "Light"])
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
+        self.theme = theme
 
     def command(self, name: str, **arguments: Any) -> Any:
         """Run a command of JupyterLab and return its result."""
@@ -256,6 +335,21 @@ class Notebook:
         """Run every cell; fails when one fails."""
         ran = self.desk.command("notebook:run-all-cells")
         assert ran, self.page.inner_text(".jp-Notebook")[-2000:]
+
+    def picture(self, root: str, name: str) -> None:
+        """Keep a picture of *root* where ``SCALEKIT_SHOTS`` names a folder, to be looked at."""
+        if folder := os.environ.get("SCALEKIT_SHOTS"):
+            for place, node in enumerate(self.page.locator(root).all()):
+                node.screenshot(path=Path(folder) / f"{root[4:]}-{name}-{place}.png")
+
+    def unreadable(self, root: str, name: str = "") -> list[str]:
+        """Return the texts in *root* that are too weak to be read, in either theme."""
+        found = []
+        for theme in ("Dark", "Light"):
+            self.desk.wear(theme, root)
+            self.picture(root, f"{name}{theme}".lower())
+            found += [f"{theme}: {said}" for said in self.page.evaluate(CONTRAST, root)]
+        return found
 
     def press(self, keys: Sequence[str]) -> None:
         """Press keys one after the other, as fast as the browser takes them."""

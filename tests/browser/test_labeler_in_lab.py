@@ -88,6 +88,87 @@ def test_twenty_labels_in_one_burst_and_no_key_for_the_notebook(
     assert "20 of 25 labelled" in str(notebook.saved().cells[0].outputs)
 
 
+def hears(notebook: Notebook) -> bool:
+    """Whether the labeler has the focus, and says so."""
+    page = notebook.page
+    focused = page.evaluate(f"document.querySelector('{ROOT}').contains(document.activeElement)")
+    assert page.is_visible(f"{ROOT} .sk-keys-on") == focused
+    assert page.is_visible(f"{ROOT} .sk-keys-off") != focused
+    ring = page.eval_on_selector(ROOT, "n => getComputedStyle(n).outlineStyle")
+    assert (ring == "solid") == focused
+    return bool(focused)
+
+
+def test_keys_are_heard_once_the_cell_is_run_and_shift_enter_goes_on(
+    folder: Path, open_notebook: Open
+) -> None:
+    notebook = open_notebook(labelling(folder, ["one", "two"]), "1 + 1", "2 + 2")
+    page = notebook.page
+    page.click(".jp-Cell >> nth=0 >> .jp-InputPrompt")
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_selector(SAVED)
+    assert hears(notebook)
+    notebook.press(["1", "d", "d", "x"])  # in the next cell, d d would delete it, 1 change it
+    wait_for_count(notebook, 1)
+    assert recorded(folder) == [("item-1", "billing")]
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_selector(".jp-Cell >> nth=1 >> .jp-OutputArea-output:has-text('2')")
+    assert [c.cell_type for c in notebook.saved().cells] == ["code"] * 3
+    assert not hears(notebook)
+    page.click(f"{ROOT} .sk-keys-off")
+    assert hears(notebook)
+    notebook.press(["2", "Escape"])
+    assert not hears(notebook)
+
+    notebook.saved()
+    notebook.reload()
+    page.wait_for_selector(SAVED)
+    page.click(".jp-Cell >> nth=1 >> .jp-InputPrompt")
+    assert not hears(notebook)  # nobody ran it now
+
+
+def test_the_focus_is_not_taken_from_what_somebody_writes_or_out_of_sight(
+    folder: Path, open_notebook: Open
+) -> None:
+    cell = labelling(folder, ["one", "two"])
+    notebook = open_notebook(f"import time; time.sleep(1)\n{cell}", "")
+    page = notebook.page
+    page.click(".jp-Cell >> nth=0 >> .jp-InputPrompt")
+    page.keyboard.press("Shift+Enter")
+    page.click(".jp-Cell >> nth=1 >> .cm-content")
+    page.keyboard.type("1 + 1")
+    page.wait_for_selector(SAVED)
+    assert not hears(notebook)
+    page.keyboard.type(" + 1")
+    assert notebook.saved().cells[1].source == "1 + 1 + 1"
+    assert recorded(folder) == []
+
+    page.keyboard.press("Escape")
+    below = open_notebook(f"print('\\n' * 100)\n{cell}", "")
+    page.click(".jp-Cell:visible >> nth=0 >> .jp-InputPrompt")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(f".jp-NotebookPanel:visible {SAVED}", state="attached")
+    assert below.page.evaluate("!document.activeElement.closest('.sk-root')")
+
+
+def test_undo_and_escape_do_what_they_seem_to(folder: Path, open_notebook: Open) -> None:
+    notebook = started(open_notebook, labelling(folder, ["one", "two"]))
+    page = notebook.page
+    undo = page.locator(f"{ROOT} .sk-tool:has-text('Undo')")
+    assert undo.is_disabled()
+    notebook.press(["1"])
+    assert undo.is_enabled()
+    notebook.press(["u"])
+    assert undo.is_disabled()
+    notebook.press(["g"])
+    assert page.is_visible(f"{ROOT} .sk-guide")
+    notebook.press(["Escape"])
+    assert not page.is_visible(f"{ROOT} .sk-guide")
+    assert hears(notebook)
+    notebook.press(["Escape"])
+    assert not hears(notebook)
+
+
 def test_a_burst_of_a_hundred_loses_none(folder: Path, open_notebook: Open) -> None:
     notebook = started(open_notebook, labelling(folder, [f"text {i}" for i in range(100)]))
     notebook.press(["1", "2", "3", "2"] * 25)

@@ -87,13 +87,17 @@ def test_a_preference(open_notebook: Open, folder: Path) -> None:
 
 
 def test_rubric_scores(open_notebook: Open, folder: Path) -> None:
-    task = "Task('t', 'rubric', criteria=(Criterion('clear'), Criterion('kind', '', -1, 1)))"
+    of = "Criterion('clear'), Criterion('kind', '', -1, 1), Criterion('true', '', 0, 2)"
+    task = f"Task('t', 'rubric', criteria=({of}))"
     notebook = started(open_notebook, folder, task, {"text": "x"})
     notebook.press(["4", "Enter"])  # not complete: nothing is saved
-    assert "1 of 2 still open" in notebook.page.inner_text(f"{ROOT} .sk-missing")
-    notebook.press(["1", "ArrowUp", "5", "Enter"])
-    notebook.press(["1", "3", "Enter"])
-    assert labelled(notebook, folder, 2) == ['{"clear":5,"kind":-1}', '{"clear":1,"kind":1}']
+    assert "2 of 3 still open" in notebook.page.inner_text(f"{ROOT} .sk-missing")
+    notebook.press(["1", "0", "ArrowUp", "ArrowUp", "5", "Enter"])
+    notebook.press(["1", "3", "2", "Enter"])
+    assert labelled(notebook, folder, 2) == [
+        '{"clear":5,"kind":-1,"true":0}',
+        '{"clear":1,"kind":1,"true":2}',
+    ]
 
 
 def test_spans_by_word_and_by_mouse(open_notebook: Open, folder: Path) -> None:
@@ -204,8 +208,10 @@ Adjudicator(items, disputed(labels), session)
     page.click(f"{ROOT} .sk-head")
     assert page.locator(f"{ROOT} .sk-vote").count() == 2
     notebook.press(["Enter"])
-    assert "choose the value" in page.inner_text(f"{ROOT} .sk-missing")
-    notebook.press(["2", "Shift+E", "Enter"])
+    assert page.inner_text(ROOT).count("choose the value that holds") == 1
+    notebook.press(["2"])
+    assert "choose the value" not in page.inner_text(ROOT)
+    notebook.press(["Shift+E", "Enter"])
     page.keyboard.type("d d x: one order is place.")
     notebook.press(["Enter"])
     page.wait_for_selector(f"{ROOT} .sk-progress:text-matches('^1 of')")

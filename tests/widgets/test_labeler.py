@@ -146,6 +146,9 @@ def test_opening_again_goes_on_and_returns_what_was_done(tmp_path: Path) -> None
     reply = sent.last()
     assert [i["id"] for i in reply["items"]] == ["i2", "i3", "i4"]
     assert reply["counts"] == {"labelled": 1, "skipped": 1, "flagged": 0}
+    assert reply["just_run"]
+    say(widget, id="m2", kind="items", **{"from": 0}, opening=True)
+    assert not sent.last()["just_run"]  # a page that was loaded again
     assert reply["past"] == [
         {
             "id": "i0",
