@@ -1,6 +1,7 @@
 // Beside the map: the groups by colour, the slices that are kept, and what is chosen.
 
 import { element, plural } from "./elements.js";
+import { legendMark } from "./marks.js";
 
 /** @param {number} share */
 function percent(share) {
@@ -13,7 +14,7 @@ export class ChoicePanel {
   constructor(slicing, leave) {
     this.slicing = slicing;
     this.leave = leave;
-    this.legend = element("div", { class: "sk-legend", role: "group", "aria-label": "Choose a group" });
+    this.legend = element("div", { class: "sk-legend sk-scroll", role: "group", "aria-label": "Choose a group" });
     this.count = element("h4");
     this.words = element("p", { class: "sk-words" });
     this.rows = element("tbody");
@@ -27,13 +28,13 @@ export class ChoicePanel {
     this.save.addEventListener("click", () => this.submit());
     const naming = element("div", { class: "sk-naming" }, this.name, this.save);
     this.made = element("div", { class: "sk-made" }, naming, this.words, this.table, this.examples);
-    this.kept = element("div", { class: "sk-kept" });
+    this.kept = element("div", { class: "sk-kept sk-scroll" });
     const title = (/** @type {string} */ said) => element("h4", {}, said);
     this.legendTitle = title("");
     this.keptTitle = title("Slices");
     this.node = element(
       "div",
-      { class: "sk-side" },
+      { class: "sk-side sk-scroll" },
       ...[this.legendTitle, this.legend, this.keptTitle, this.kept, this.count, this.made],
     );
   }
@@ -60,14 +61,12 @@ export class ChoicePanel {
     this.shownBy = slicing.by;
     this.legendTitle.textContent = slicing.config.columns[slicing.by].name;
     this.legend.replaceChildren(
-      ...slicing.groups.map(({ name, count, colour }, group) => {
-        const dot = element("i", { "aria-hidden": "true" });
-        dot.style.background = colour;
+      ...slicing.groups.map(({ name, count, colour, symbol }, group) => {
         const said = { type: "button", class: "sk-group", title: `Choose all of ${name}` };
         const button = element(
           "button",
           said,
-          dot,
+          legendMark(symbol, colour),
           element("span", { class: "sk-name", dir: "auto" }, name),
           element("small", {}, count.toLocaleString("en")),
         );
@@ -112,22 +111,26 @@ export class ChoicePanel {
   }
 
   #showKept() {
-    const { slices } = this.slicing;
+    const { slices, shownSlice } = this.slicing;
     this.keptTitle.hidden = !slices.length;
-    if (this.shownSlices === slices) return;
-    this.shownSlices = slices;
-    this.kept.replaceChildren(
-      ...slices.map((/** @type {{name: string, count: number}} */ { name, count }) => {
-        const said = { type: "button", class: "sk-group", title: `Show ${name} on the map` };
-        const label = element("span", { class: "sk-name", dir: "auto" }, name);
-        const number = element("small", {}, count.toLocaleString("en"));
-        const button = element("button", said, label, number);
-        button.addEventListener("click", () => {
-          this.name.value = name;
-          this.slicing.recall(name);
-        });
-        return button;
-      }),
-    );
+    if (this.shownSlices !== slices) {
+      this.shownSlices = slices;
+      this.kept.replaceChildren(...slices.map((/** @type {any} */ slice) => this.#slice(slice)));
+    }
+    for (const button of this.kept.children) {
+      button.setAttribute("aria-pressed", String(button.dataset.slice === shownSlice));
+    }
+  }
+
+  /** @param {{name: string, count: number}} slice */
+  #slice({ name, count }) {
+    const said = { type: "button", class: "sk-group", title: `Show ${name} on the map`, "data-slice": name };
+    const label = element("span", { class: "sk-name", dir: "auto" }, name);
+    const button = element("button", said, label, element("small", {}, count.toLocaleString("en")));
+    button.addEventListener("click", () => {
+      this.name.value = name;
+      this.slicing.recall(name);
+    });
+    return button;
   }
 }

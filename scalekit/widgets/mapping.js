@@ -1,19 +1,16 @@
 // Points in the plane: what lies where, and how they are drawn, fast enough for 100,000 of them.
 
+import { markOf, rgb } from "./marks.js";
+
 const WIDEST = 65535; // places come as 16 bits
 const CELLS = 128; // of the grid that finds what lies under the pointer, each way
 const FARTHEST = 60; // times enlarged, at most
 const MARGIN = 18; // CSS pixels round the map
 const BRIGHT = 0.9;
 const FAINT = 0.14;
+const PLAIN = 2; // CSS pixels: smaller marks are all round, no symbol would be seen
 
 /** @typedef {{x: number, y: number}} Spot in CSS pixels of the map, or as points are given */
-
-/** @param {string} hex @returns {[number, number, number]} */
-function rgb(hex) {
-  const value = parseInt(hex.slice(1), 16);
-  return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
-}
 
 /** Whether the spot lies inside the polygon: an odd number of its sides lies to the right.
  * @param {number} x @param {number} y @param {Spot[]} polygon */
@@ -26,20 +23,19 @@ function inside(x, y, polygon) {
   return odd;
 }
 
-/** A round dot: where its pixels lie in an image, and how much of each it covers.
- * @param {number} radius @param {number} width of the image, all in device pixels */
-function dotOf(radius, width) {
-  const reach = Math.ceil(radius);
-  const [offsets, cover] = [/** @type {number[]} */ ([]), /** @type {number[]} */ ([])];
-  for (let dy = -reach; dy <= reach; dy++) {
-    for (let dx = -reach; dx <= reach; dx++) {
-      const share = Math.min(1, radius + 0.5 - Math.hypot(dx, dy));
-      if (share <= 0) continue;
-      offsets.push(4 * (dy * width + dx));
-      cover.push(share);
-    }
+/** Blend a mark into an image. @param {Uint8ClampedArray} data @param {number} base its middle
+ * @param {ReturnType<typeof markOf>} mark @param {number[]} ink @param {number} strength */
+function stamp(data, base, { offsets, cover }, ink, strength) {
+  for (let k = 0; k < offsets.length; k++) {
+    const at = base + offsets[k];
+    const above = strength * cover[k];
+    const below = (data[at + 3] / 255) * (1 - above);
+    const all = above + below;
+    data[at] = (ink[0] * above + data[at] * below) / all;
+    data[at + 1] = (ink[1] * above + data[at + 1] * below) / all;
+    data[at + 2] = (ink[2] * above + data[at + 2] * below) / all;
+    data[at + 3] = 255 * all;
   }
-  return { offsets, cover, reach };
 }
 
 /** All points with their groups. */
@@ -120,7 +116,8 @@ export class MapCanvas {
   /**
    * @param {Points} points
    * @param {HTMLCanvasElement} ground @param {HTMLCanvasElement} over
-   * @param {() => {codes: Uint8Array, colours: string[], emphasis: (Uint8Array | undefined)}} look
+   * @param {() => {codes: Uint8Array, colours: string[], symbols: string[],
+   *   emphasis: (Uint8Array | undefined)}} look
    *   emphasis: 1 for the points that stand out, where some do
    */
   constructor(points, ground, over, look) {
@@ -223,43 +220,38 @@ export class MapCanvas {
     const context = /** @type {CanvasRenderingContext2D} */ (this.ground.getContext("2d"));
     const { width, height } = this.ground;
     const image = context.createImageData(width, height);
-    const disc = dotOf(this.#radius * (width / this.width), width);
-    const { emphasis } = this.look();
-    // What stands out is drawn last, over the rest.
-    if (emphasis) this.#paint(image, disc, FAINT, 0);
-    this.#paint(image, disc, BRIGHT, 1);
+    const { emphasis, symbols } = this.look();
+    const radius = this.#radius;
+    const ratio = width / this.width;
+    const marks = (/** @type {number} */ rim) =>
+      symbols.map((s) => markOf(radius < PLAIN ? "circle" : s, radius * ratio, width, rim * ratio));
+    // What stands out is drawn last, over the rest, and has a rim where there is room for one.
+    if (emphasis) this.#paint(image, marks(0), FAINT, 0);
+    this.#paint(image, marks(0), BRIGHT, 1, emphasis && radius >= PLAIN ? marks(1.3) : undefined);
     context.putImageData(image, 0, 0);
   }
 
   /**
    * Blend the points that stand out (1) or don't (0) into the image; without emphasis all do.
-   * @param {ImageData} image @param {ReturnType<typeof dotOf>} dot
-   * @param {number} strength @param {number} kind
+   * @param {ImageData} image @param {ReturnType<typeof markOf>[]} marks of the groups
+   * @param {number} strength @param {number} kind @param {ReturnType<typeof markOf>[]} [rims]
    */
-  #paint(image, { offsets, cover, reach }, strength, kind) {
-    const { data, width, height } = image;
+  #paint({ data, width, height }, marks, strength, kind, rims) {
     const { codes, colours, emphasis } = this.look();
     const inks = colours.map(rgb);
+    const ink = getComputedStyle(this.over).color.match(/[\d.]+/g)?.map(Number) ?? [];
     const scale = this.scale * (width / this.width);
     const [left, top] = [width / 2 - this.middle.x * scale, height / 2 - this.middle.y * scale];
     const { x, y, count } = this.points;
+    const widest = Math.max(...(rims ?? marks).map(({ reach }) => reach));
     for (let i = 0; i < count; i++) {
       if (emphasis && emphasis[i] !== kind) continue;
       const cx = Math.round(x[i] * scale + left);
       const cy = Math.round(y[i] * scale + top);
-      if (cx < reach || cy < reach || cx >= width - reach || cy >= height - reach) continue;
-      const ink = inks[codes[i]];
+      if (cx < widest || cy < widest || cx >= width - widest || cy >= height - widest) continue;
       const base = 4 * (cy * width + cx);
-      for (let k = 0; k < offsets.length; k++) {
-        const at = base + offsets[k];
-        const above = strength * cover[k];
-        const below = (data[at + 3] / 255) * (1 - above);
-        const all = above + below;
-        data[at] = (ink[0] * above + data[at] * below) / all;
-        data[at + 1] = (ink[1] * above + data[at + 1] * below) / all;
-        data[at + 2] = (ink[2] * above + data[at + 2] * below) / all;
-        data[at + 3] = 255 * all;
-      }
+      if (rims) stamp(data, base, rims[codes[i]], ink, strength);
+      stamp(data, base, marks[codes[i]], inks[codes[i]], strength);
     }
   }
 

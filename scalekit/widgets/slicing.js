@@ -6,7 +6,7 @@ import { Outbox } from "./outbox.js";
 const PAUSE = 150; // ms without a change, after which Python is asked what the choice is made of
 const CHUNK = 8192; // bytes turned into characters at a time
 
-/** @typedef {{name: string, count: number, colour: string}} Group */
+/** @typedef {{name: string, count: number, colour: string, symbol: string}} Group */
 /** @typedef {{column: string, value: string, share: number, whole: number, says: string}} Row */
 /** @typedef {{words: string[], rows: any[][], examples: string[]}} Look */
 /** @typedef {"replace" | "add" | "remove"} Mode */
@@ -23,6 +23,8 @@ export class Slicing {
   chosenCount = 0;
   /** How often the choice has changed. */
   version = 0;
+  /** The slice that is shown; "" when the choice is another. */
+  shownSlice = "";
   /** @type {number} the group that is pointed at in the legend, or -1 */
   pointedGroup = -1;
   /** @type {Map<number, [string, string]>} id and text of the items that were pointed at */
@@ -61,10 +63,12 @@ export class Slicing {
     return this.points.codes[this.by];
   }
 
-  /** @returns {{codes: Uint8Array, colours: string[], emphasis: Uint8Array | undefined}} */
+  /** @returns {{codes: Uint8Array, colours: string[], symbols: string[],
+   *   emphasis: Uint8Array | undefined}} */
   look() {
     const colours = this.groups.map(({ colour }) => colour);
-    return { codes: this.codes, colours, emphasis: this.#emphasis };
+    const symbols = this.groups.map(({ symbol }) => symbol);
+    return { codes: this.codes, colours, symbols, emphasis: this.#emphasis };
   }
 
   /** @type {Uint8Array | undefined} */
@@ -113,6 +117,7 @@ export class Slicing {
   #chose() {
     this.chosenCount = this.chosen.reduce((sum, bit) => sum + bit, 0);
     this.version++;
+    this.shownSlice = "";
     this.made = undefined;
     this.#emphasise();
     this.said = "";
@@ -173,10 +178,12 @@ export class Slicing {
     if (message.kind === "look" && message.id === this.#asked) this.made = reply.look;
     if (message.kind === "save") {
       this.slices = reply.slices;
+      this.shownSlice = message.chosen === this.#bits() ? message.name : "";
       this.said = `“${message.name}” is saved`;
     }
     if (message.kind === "recall") {
       this.#take(reply.chosen);
+      this.shownSlice = message.name;
       this.said = `“${message.name}” is shown`;
     }
     for (const [place, text] of Object.entries(reply.texts ?? {})) {

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lab import Notebook
-from test_contrast_in_lab import CONTRAST
 
 from scalekit.audit import SliceBook
 
@@ -90,13 +88,6 @@ def lasso(notebook: Notebook, points: list[tuple[float, float]], room: float = 6
     mouse.up()
 
 
-def photographed(notebook: Notebook, name: str) -> None:
-    """Keep a picture of the map where SCALEKIT_SHOTS says."""
-    if "SCALEKIT_SHOTS" in os.environ:
-        path = Path(os.environ["SCALEKIT_SHOTS"]) / f"slicer-{name}.png"
-        notebook.page.locator(ROOT).screenshot(path=path)
-
-
 def test_a_lasso_by_mouse_becomes_a_slice_on_disk(folder: Path, open_notebook: Open) -> None:
     notebook = started(open_notebook, mapping(folder), "1 + 1")
     page = notebook.page
@@ -106,10 +97,10 @@ def test_a_lasso_by_mouse_becomes_a_slice_on_disk(folder: Path, open_notebook: O
     page.wait_for_selector(f"{ROOT} h4:has-text('80 items chosen (33 %)')")
     page.wait_for_selector(f"{ROOT} .sk-words:has-text('invoice')")
     page.wait_for_selector(f"{ROOT} tbody th:has-text('billing')")
-    photographed(notebook, "chosen-light")
+    notebook.picture(ROOT, "chosen-light")
     page.fill(f"{ROOT} .sk-naming input", "money")
     page.keyboard.press("Enter")
-    page.wait_for_selector(f"{ROOT} .sk-kept button:has-text('money')")
+    page.wait_for_selector(f"{ROOT} .sk-kept button:has-text('money')[aria-pressed=true]")
     page.wait_for_selector(SAVED)
     kept = SliceBook(folder / "slices.jsonl").ids()
     assert {name: sorted(ids) for name, ids in kept.items()} == {
@@ -140,7 +131,7 @@ def test_every_way_of_choosing_without_a_mouse(folder: Path, open_notebook: Open
     notebook.press(["ArrowLeft"] * 30 + ["ArrowUp"] * 30 + ["Shift+ArrowRight"] * 60)
     notebook.press(["Shift+ArrowDown"] * 60)
     page.wait_for_selector(f"{ROOT} .sk-status:has-text('240 items in the rectangle')")
-    photographed(notebook, "rectangle-light")
+    notebook.picture(ROOT, "rectangle-light")
     page.keyboard.press("Enter")
     page.wait_for_selector(f"{ROOT} h4:has-text('240 items chosen (100 %)')")
     notebook.press(["Escape", "n"])
@@ -170,7 +161,7 @@ def test_texts_are_shown_as_text(folder: Path, open_notebook: Open) -> None:
     page.mouse.move(x - 40, y - 40)
     page.mouse.move(x, y, steps=4)
     page.wait_for_selector(f"{ROOT} .sk-tip p:has-text('<img src=x')")
-    photographed(notebook, "tip-light")
+    notebook.picture(ROOT, "tip-light")
     assert page.query_selector(f"{ROOT} img") is None
     assert page.title() != "caught"
 
@@ -194,8 +185,10 @@ def test_a_slice_that_can_not_be_kept_is_said_and_kept_once_it_can(
     assert list(SliceBook(folder / "slices.jsonl").ids()) == ["leaks"]
 
     page.click(f"{ROOT} button:has-text('Clear')")
+    assert page.get_attribute(f"{ROOT} .sk-kept button", "aria-pressed") == "false"
     page.click(f"{ROOT} .sk-kept button:has-text('leaks')")
     page.wait_for_selector(f"{ROOT} h4:has-text('80 items chosen')")
+    assert page.get_attribute(f"{ROOT} .sk-kept button", "aria-pressed") == "true"
 
 
 def test_light_and_dark_and_coloured_by_another_column(folder: Path, open_notebook: Open) -> None:
@@ -204,21 +197,44 @@ def test_light_and_dark_and_coloured_by_another_column(folder: Path, open_notebo
     page.select_option(f"{ROOT} .sk-by", label="score")
     page.wait_for_selector(f"{ROOT} .sk-legend button >> nth=5")
     assert page.locator(f"{ROOT} .sk-legend button").count() == 6
-    assert page.evaluate(CONTRAST.replace(".sk-labeler", ROOT)) == []
-    photographed(notebook, "score-light")
-    try:
-        notebook.desk.command("apputils:change-theme", theme="JupyterLab Dark")
-        page.wait_for_function(
-            f"getComputedStyle(document.querySelector('{ROOT}')).backgroundColor"
-            ".match(/\\d+/g)[0] < 80"
-        )
-        page.select_option(f"{ROOT} .sk-by", label="category")
-        page.click(f"{ROOT} .sk-legend button:has-text('fault')")
-        page.wait_for_selector(f"{ROOT} .sk-words:has-text('boiler')")
-        photographed(notebook, "dark")
-        assert page.evaluate(CONTRAST.replace(".sk-labeler", ROOT)) == []
-    finally:
-        notebook.desk.command("apputils:change-theme", theme="JupyterLab Light")
+    assert notebook.unreadable(ROOT, "score-") == []
+    page.select_option(f"{ROOT} .sk-by", label="category")
+    page.click(f"{ROOT} .sk-legend button:has-text('fault')")
+    page.wait_for_selector(f"{ROOT} .sk-words:has-text('boiler')")
+    assert notebook.unreadable(ROOT, "category-") == []
+
+
+# Which pixels of each mark in the legend are covered, whatever their colour.
+SHAPES = """(root) => [...document.querySelectorAll(`${root} .sk-legend canvas`)].map((mark) => {
+    const { data } = mark.getContext("2d").getImageData(0, 0, mark.width, mark.height);
+    return data.filter((_, i) => i % 4 === 3).join();
+})"""
+INK = """(root) => {
+    const canvas = document.querySelector(`${root} .sk-ground`);
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+    let dark = 0;
+    for (let i = 0; i < data.length; i += 4) {
+        if (data[i + 3] > 200 && Math.max(data[i], data[i + 1], data[i + 2]) < 60) dark += 1;
+    }
+    return dark;
+}"""
+
+
+def test_groups_have_symbols_and_what_is_chosen_has_a_rim(
+    folder: Path, open_notebook: Open
+) -> None:
+    notebook = started(open_notebook, mapping(folder))
+    page = notebook.page
+    page.mouse.move(0, 0)  # pointing at a group of the legend shows it, too
+    page.wait_for_timeout(200)
+    shapes = page.evaluate(SHAPES, ROOT)
+    assert len(set(shapes)) == len(shapes) == 3
+    assert page.evaluate(INK, ROOT) == 0
+    page.click(f"{ROOT} .sk-legend button:has-text('fault')")
+    page.wait_for_selector(f"{ROOT} .sk-words:has-text('boiler')")
+    assert page.evaluate(INK, ROOT) > 200
 
 
 def test_a_hundred_thousand_points_are_drawn_and_chosen(folder: Path, open_notebook: Open) -> None:
