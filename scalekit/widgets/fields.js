@@ -7,7 +7,7 @@ import { element } from "./elements.js";
  * @typedef {object} Slot where the problems of one field are shown
  * @property {Row} row
  * @property {string} key
- * @property {any} control what has the problem, and gets the focus
+ * @property {any[]} controls what has the problem; the first one gets the focus
  * @property {HTMLElement} problem
  */
 /**
@@ -130,17 +130,21 @@ export class Fields {
     const track = element("span", { class: "sk-depth-track", "aria-hidden": "true" }, bar);
     const scale = element("span", { class: "sk-depth-scale" }, "input", track, "output");
     const shown = element("span", { class: "sk-depth-row" }, control, interval, scale);
-    return this.#field(place, control, shown);
+    const field = this.#field(place, control, shown, ends);
+    // What is wrong with a criterion as a whole is its interval.
+    const whole = place.path.slice(0, place.path.lastIndexOf("."));
+    field.append(this.problem(row, key, whole, ...ends));
+    return field;
   }
 
   /**
    * A place for problems. @param {Row} row @param {string} key the field whose edit shows them
-   * @param {string} path @param {HTMLElement} control
+   * @param {string} path @param {...HTMLElement} controls
    */
-  problem(row, key, path, control) {
+  problem(row, key, path, ...controls) {
     const id = `sk-problem-${++serial}`;
     const problem = element("p", { class: "sk-problem", id, "aria-live": "polite" });
-    this.slots.set(path, { row, key, control, problem });
+    this.slots.set(path, { row, key, controls, problem });
     return problem;
   }
 
@@ -154,12 +158,14 @@ export class Fields {
     const found = this.#sorted();
     /** @type {Map<HTMLElement, string[]>} */
     const told = new Map();
-    for (const [path, { row, key, control, problem }] of this.slots) {
+    for (const [path, { row, key, controls, problem }] of this.slots) {
       const shown = this.writing.attempted || this.writing.isTouched(row, key);
       const reason = (shown && found.get(path)?.reason) || "";
       if (problem.textContent !== reason) problem.textContent = reason;
-      told.set(control, [...(told.get(control) ?? []), ...(reason ? [problem.id] : [])]);
-      if (this.#offers.has(control)) this.#fill(control, row[key]);
+      for (const control of controls) {
+        told.set(control, [...(told.get(control) ?? []), ...(reason ? [problem.id] : [])]);
+        if (this.#offers.has(control)) this.#fill(control, row[key]);
+      }
     }
     for (const [control, ids] of told) {
       control.setAttribute("aria-invalid", String(ids.length > 0));
@@ -172,7 +178,7 @@ export class Fields {
     const slots = [...this.slots.values()].filter(({ problem }) => problem.textContent);
     const order = (/** @type {Slot} */ a, /** @type {Slot} */ b) =>
       a.problem.compareDocumentPosition(b.problem) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1;
-    slots.sort(order)[0]?.control.focus({ focusVisible: true });
+    slots.sort(order)[0]?.controls[0].focus({ focusVisible: true });
   }
 
   /** @returns {Map<string, import("./writing.js").Problem>} the problem to show, by slot */
@@ -204,13 +210,14 @@ export class Fields {
     return this.#field(place, control, shown);
   }
 
-  /** @param {Place} place @param {any} control @param {HTMLElement} shown @returns {HTMLElement} */
-  #field({ row, key, path, label, hint }, control, shown = control) {
+  /** @param {Place} place @param {any} control @param {HTMLElement} shown
+   * @param {HTMLElement[]} [more] controls of the same value @returns {HTMLElement} */
+  #field({ row, key, path, label, hint }, control, shown = control, more = []) {
     if (hint) control.placeholder = hint;
     control.id = `sk-field-${++serial}`;
     control.dataset.key = key;
     const name = element("label", { for: control.id }, label);
-    const problem = this.problem(row, key, path, control);
+    const problem = this.problem(row, key, path, control, ...more);
     const style = `sk-field sk-field-${key}`;
     return element("div", { class: style, "data-field": path }, name, shown, problem);
   }

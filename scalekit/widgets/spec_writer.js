@@ -142,27 +142,30 @@ class SpecView {
   /** @param {List} name @param {Row} row @param {number} place */
   #drawRow(name, row, place) {
     const one = `${this.#lists[name].dataset.one} ${place + 1}`;
+    const last = this.writing.draft[name].length - 1;
     const path = `${name}[${place}]`;
     const icon = (
       /** @type {string} */ sign,
       /** @type {string} */ does,
       /** @type {any} */ act,
+      can = true,
     ) => {
       const button = this.#button(sign, "sk-icon", act);
+      button.disabled = !can;
       button.title = does;
       button.dataset.key = does;
       button.setAttribute("aria-label", `${does} ${one}`);
       return button;
     };
     const actions = [
-      icon("↑", "Move up", () => this.#move(name, place, -1)),
-      icon("↓", "Move down", () => this.#move(name, place, 1)),
+      icon("↑", "Move up", () => this.#move(name, place, -1), place > 0),
+      icon("↓", "Move down", () => this.#move(name, place, 1), place < last),
       icon("✕", "Remove", () => this.#remove(name, place)),
     ];
     const fields = this.#drawFields(name, row, path);
     const own = this.fields.slots.has(path)
       ? []
-      : [this.fields.problem(row, "depth", path, actions[2])];
+      : [this.fields.problem(row, "", path, actions[2])];
     const node = element(
       "div",
       { class: "sk-row", role: "group", "aria-label": one },
@@ -290,7 +293,7 @@ class SpecView {
     this.#drawRows(name);
     this.writing.edited(this.writing.draft, name, this);
     const row = this.#lists[name].children[place];
-    const wanted = key && row?.querySelector(`[data-key="${key}"]`);
+    const wanted = key && row?.querySelector(`[data-key="${key}"]:enabled`);
     const target = wanted || row?.querySelector("input, textarea, select");
     const add = this.#lists[name].parentElement?.querySelector(".sk-add");
     /** @type {HTMLElement} */ (target ?? add).focus();

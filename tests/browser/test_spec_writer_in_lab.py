@@ -118,6 +118,8 @@ def test_rows_come_go_and_move_by_keyboard_and_shares_are_percent(
     names = [(c["name"], c["share"]) for c in draft["categories"]]
     assert names == [("billing", 0.42), ("returns d d x", 0.18), ("delivery", 0.4)]
 
+    moves = page.locator(f"{ROOT} .sk-list-categories .sk-icon:visible")
+    assert "".join(moves.all_inner_texts()) == "↓✕↑↓✕↑✕"
     page.focus(field("categories[1].name"))
     page.keyboard.press("Alt+ArrowUp")
     assert page.input_value(field("categories[0].name")) == "returns d d x"
@@ -127,7 +129,7 @@ def test_rows_come_go_and_move_by_keyboard_and_shares_are_percent(
     page.click(f"{ROOT} button:has-text('Put back')")
     draft = wait_for_draft(notebook, folder, lambda d: d["examples"][0]["category"] == "billingx")
     assert [c["name"] for c in draft["categories"]] == ["returns d d x", "billingx", "delivery"]
-    page.focus(f"{ROOT} .sk-icon >> nth=2")
+    page.focus(f"{ROOT} .sk-icon >> nth=2")  # ✕
     notebook.press("xddb")  # a button has the focus: the notebook must not hear these either
     assert notebook.cell_count() == 2
 
@@ -139,11 +141,21 @@ def test_a_rubric_criterion_with_an_interval_of_depth(folder: Path, open_noteboo
     page.keyboard.type("right queue")
     page.fill(field("rubric[0].text"), "The queue is the one whose team must act first.")
     page.select_option(f'{ROOT} [data-field="rubric[0].depth"] select', "interval")
-    page.fill(f'{ROOT} [data-field="rubric[0].depth"] .sk-interval input >> nth=0', "70")
-    page.fill(f'{ROOT} [data-field="rubric[0].depth"] .sk-interval input >> nth=1', "30")
-    page.wait_for_selector(f"{ROOT} .sk-row .sk-problem:has-text('goes from a lower')")
-    page.fill(f'{ROOT} [data-field="rubric[0].depth"] .sk-interval input >> nth=1', "95")
-    page.wait_for_function(f"!document.querySelector('{ROOT} .sk-problem:not(:empty)')")
+    ends = page.locator(f'{ROOT} [data-field="rubric[0].depth"] .sk-interval input')
+    wrong = page.locator(f"{reason('rubric[0].depth')}:not(:empty)")
+
+    def marked() -> list[str | None]:
+        return [end.get_attribute("aria-invalid") for end in ends.all()]
+
+    for low, high in (("70", "30"), ("-5", "30"), ("70", "130"), ("70", "much"), ("", "30")):
+        ends.nth(0).fill(low)
+        ends.nth(1).fill(high)
+        wrong.wait_for()
+        assert marked() == ["true", "true"]
+        ends.nth(0).fill("70")
+        ends.nth(1).fill("95")
+        page.wait_for_function(f"!document.querySelector('{ROOT} .sk-problem:not(:empty)')")
+        assert marked() == ["false", "false"]
     page.click(f"{ROOT} .sk-primary >> nth=0")
     page.wait_for_selector(f"{ROOT} .sk-status:has-text('saved as version 1')")
     saved = yaml.safe_load((folder / "spec-1.yaml").read_text())
@@ -157,6 +169,7 @@ def test_asking_for_a_version_leads_to_the_first_problem(folder: Path, open_note
     page.click(f"{ROOT} .sk-primary >> nth=1", force=True)  # marked as disabled, but it leads on
     assert page.evaluate("document.activeElement.dataset.key") == "behaviour"
     assert page.inner_text(reason("behaviour")) != ""
+    assert notebook.unreadable(ROOT) == []
 
 
 def test_edits_typed_to_a_dead_kernel_come_back(folder: Path, open_notebook: Open) -> None:
