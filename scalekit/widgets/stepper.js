@@ -2,7 +2,7 @@
 
 import { banner, claimKey, element, isTextField } from "./elements.js";
 import { Outbox } from "./outbox.js";
-import { depthColour, heatMap, lossPlot, short } from "./stepping.js";
+import { heatMap, legendLine, lossPlot, short } from "./stepping.js";
 
 /**
  * @typedef {object} State
@@ -86,14 +86,15 @@ class StepperView {
   #drawHead() {
     this.where = element("span", { class: "sk-where" });
     this.pace = element("span", { class: "sk-pace", "aria-live": "off" });
+    this.kept = element("small", { class: "sk-kept", role: "status" });
     this.fill = element("span");
     this.bar = element(
       "div",
-      { class: "sk-bar", role: "progressbar", "aria-valuemin": 0, "aria-label": "updates done" },
+      { class: "sk-progress-bar", role: "progressbar", "aria-valuemin": 0, "aria-label": "updates done" },
       this.fill,
     );
     this.bar.setAttribute("aria-valuemax", this.stepping.config.total);
-    const line = element("div", { class: "sk-head-line" }, this.where, this.pace);
+    const line = element("div", { class: "sk-head-line" }, this.where, this.pace, this.kept);
     this.head = element("div", { class: "sk-head" }, line, this.bar);
     this.stopped = element("p", { class: "sk-stopped", role: "alert", hidden: true });
   }
@@ -123,12 +124,11 @@ class StepperView {
     this.pause = tool("Pause", "p", () => stepping.ask("pause"), "Stop after this update (p or space)");
     this.snapshot = tool("Snapshot", "k", () => stepping.ask("snapshot"), "Keep this state");
     this.back = tool("Step back", "b", () => stepping.ask("back"), "To the snapshot before (b or ←)");
-    this.kept = element("small", { class: "sk-kept" });
     const run = element("span", { class: "sk-run" }, this.runMany, this.many);
     this.controls = element(
       "div",
       { class: "sk-controls", role: "toolbar", "aria-label": "Run controls" },
-      ...[this.step, run, this.end, this.pause, this.snapshot, this.back, this.kept],
+      ...[this.step, run, this.end, this.pause, this.snapshot, this.back],
     );
   }
 
@@ -235,15 +235,11 @@ class StepperView {
 
   /** @param {State} state @param {import("./stepping.js").Last} last */
   #showLast(state, last) {
-    const { depths } = this.stepping.config;
-    const { plot, lines } = lossPlot(state.losses, depths);
+    const { depths, colours } = this.stepping.config;
+    const { plot, lines } = lossPlot(state.losses, depths, colours);
     this.plot.replaceChildren(plot);
     this.legend.replaceChildren(
-      ...lines.map(({ name, depth }) => {
-        const dot = element("i");
-        dot.style.background = depth < 0 ? "currentColor" : depthColour(depth, depths.length);
-        return element("span", {}, dot, name);
-      }),
+      ...lines.map(({ name, depth }) => element("span", {}, legendLine(depth, colours), name)),
     );
     this.byDepth.replaceChildren(
       ...depths.map((/** @type {string} */ name, /** @type {number} */ i) =>

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from scalekit.display import block, counted, note, table
-from scalekit.figures import figure, figure_png
+from scalekit.figures import INK, PALETTE, figure, figure_png
 from scalekit.govern.step_report import StepReport
 from scalekit.widgets.base import Widget, script, style
 
@@ -18,6 +18,7 @@ __all__ = ["Steppable", "Stepper"]
 PUSHES = 8  # of the live state, at most, in a second
 SHOWN_POINTS = 240
 SHOWN_EXAMPLES = 24
+COLOURS = PALETTE[:-1]  # of the depths; grey is all of them together
 
 
 class Steppable(Protocol):
@@ -76,7 +77,8 @@ class Stepper(Widget):
         self._error = ""
         self._pushed = 0.0
         self._pace: list[float] = []
-        super().__init__({"depths": list(run.depths), "total": run.total})
+        config = {"depths": list(run.depths), "total": run.total, "colours": list(COLOURS)}
+        super().__init__(config)
 
     @property
     def running(self) -> bool:
@@ -141,6 +143,7 @@ class Stepper(Widget):
             self._error = str(error) or type(error).__name__
         self._busy = False
         self._push()
+        self._update_summaries()  # at once: who saves the notebook now keeps the last state
 
     def _push(self) -> None:
         self._pushed = time.monotonic()
@@ -228,10 +231,12 @@ def _figure(depths: Sequence[str], reports: Sequence[StepReport]) -> Any:
 
     kept = _thinned(reports)
     drawn = figure("Loss by depth", x="update", y="loss", height=260)
-    drawn.add_trace(go.Scatter(x=[r.update for r in kept], y=[r.loss for r in kept], name="all"))
+    updates, losses = [r.update for r in kept], [r.loss for r in kept]
+    drawn.add_trace(go.Scatter(x=updates, y=losses, name="all", marker={"color": INK}))
     for i, name in enumerate(depths):
         points = [(r.update, r.losses[i]) for r in kept if r.losses[i] is not None]
         if points:
             x, y = zip(*points, strict=True)
-            drawn.add_trace(go.Scatter(x=list(x), y=list(y), name=f"to {name}"))
+            mark = {"color": COLOURS[i % len(COLOURS)]}  # as in the live view
+            drawn.add_trace(go.Scatter(x=list(x), y=list(y), name=f"to {name}", marker=mark))
     return drawn

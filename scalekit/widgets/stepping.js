@@ -33,18 +33,27 @@ export function short(value) {
     : String(Number(value.toPrecision(3)));
 }
 
-/** The colour of a depth: one hue, from light at the input to dark at the output.
- * @param {number} depth @param {number} count */
-export function depthColour(depth, count) {
-  const share = count > 1 ? depth / (count - 1) : 1;
-  return `hsl(${212 - 190 * share} 62% 50%)`;
+const DASHES = ["none", "7 3", "2 2.5", "9 2.5 2 2.5"];
+
+/** How the line of a depth is drawn (-1: of all), told by dashes too, not by colour alone.
+ * @param {number} depth @param {string[]} colours */
+export function lineStyle(depth, colours) {
+  if (depth < 0) return "stroke:currentColor;stroke-width:2.4";
+  const colour = colours[depth % colours.length];
+  return `stroke:${colour};stroke-width:2;stroke-dasharray:${DASHES[depth % DASHES.length]}`;
+}
+
+/** A piece of a depth's line, for the legend. @param {number} depth @param {string[]} colours */
+export function legendLine(depth, colours) {
+  const line = drawn("line", { x1: 0, x2: 30, y1: 5, y2: 5, style: lineStyle(depth, colours) });
+  return drawn("svg", { width: 30, height: 10, "aria-hidden": "true" }, line);
 }
 
 /**
- * Lines of the loss: all in ink, each depth in its colour.
- * @param {Losses} losses @param {string[]} depths
+ * Lines of the loss: all in ink, each depth in its colour and dashes.
+ * @param {Losses} losses @param {string[]} depths @param {string[]} colours
  */
-export function lossPlot(losses, depths) {
+export function lossPlot(losses, depths, colours) {
   const [wide, high, left, bottom, top] = [430, 200, 40, 22, 8];
   const lines = [
     { name: "all", values: /** @type {(number | null)[]} */ (losses.all), depth: -1 },
@@ -77,13 +86,11 @@ export function lossPlot(losses, depths) {
     const points = values
       .map((value, i) => (value === null ? "" : `${x(losses.updates[i])},${y(value)}`))
       .filter(Boolean);
-    const colour = depth < 0 ? "currentColor" : depthColour(depth, depths.length);
-    const style = `stroke:${colour};stroke-width:${depth < 0 ? 2 : 1.3}`;
+    const style = lineStyle(depth, colours);
     plot.append(
       points.length > 1
         ? drawn("polyline", { points: points.join(" "), fill: "none", style })
-        : drawn("circle", { cx: points[0].split(",")[0], cy: points[0].split(",")[1], r: 2.5,
-            style: `fill:${colour}` }),
+        : drawn("circle", { cx: points[0].split(",")[0], cy: points[0].split(",")[1], r: 1.6, style }),
     );
   }
   return { plot, lines: lines.map(({ name, depth }) => ({ name, depth })) };

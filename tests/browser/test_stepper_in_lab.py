@@ -66,3 +66,34 @@ def test_every_control_by_key_and_the_kernel_stays_free(open_notebook: Open) -> 
     assert page.locator(f"{ROOT} .sk-heat tbody tr").count() == 16
     shown = notebook.saved_summary(f"Update {stopped:,} of 1,200")
     assert "data:image/png;base64," in shown
+    assert notebook.unreadable(ROOT) == []
+
+
+LINES = """([root, part]) => [...document.querySelectorAll(`${root} ${part}`)]
+    .map((line) => line.getAttribute("style"))"""
+
+
+def test_the_controls_stay_where_they_are_and_lines_are_told_without_colour(
+    open_notebook: Open,
+) -> None:
+    notebook = open_notebook(CELL)
+    notebook.run_all()
+    page = notebook.page
+    page.wait_for_selector(f"{ROOT} .sk-empty:visible")
+    page.click(f"{ROOT} .sk-where")
+    tools = page.locator(f"{ROOT} .sk-tool")
+    places = [tool.bounding_box() for tool in tools.all()]
+    page.keyboard.press("s")
+    at(notebook, "1")
+    page.keyboard.press("k")
+    page.wait_for_selector(f"{ROOT} .sk-kept:has-text('this state is kept')")
+    page.keyboard.press("r")
+    at(notebook, "11")
+    page.wait_for_selector(f"{ROOT} .sk-kept:has-text('back goes to 1')")
+    assert [tool.bounding_box() for tool in tools.all()] == places
+    lines = page.evaluate(LINES, [ROOT, ".sk-plot polyline"])
+    assert len(lines) > 2
+    assert page.evaluate(LINES, [ROOT, ".sk-legend line"]) == lines
+    dashes = [line.partition("dasharray:")[2] for line in lines]
+    assert len(set(dashes)) == len(lines)
+    notebook.saved_summary("Update 11 of 1,200")  # the reader without a kernel sees the same

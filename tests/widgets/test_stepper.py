@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -38,6 +39,17 @@ def test_steps_and_runs_end_where_they_should(stepper: Stepper) -> None:
     assert "finished" in act(stepper, "step")["error"]
     assert len(state["losses"]["updates"]) == 24
     assert len(state["losses"]["depths"]) == 4
+
+
+def test_the_view_without_a_kernel_has_the_last_state_once_the_run_stands(
+    stepper: Stepper,
+) -> None:
+    shown: list[str] = []
+    handle = SimpleNamespace(update=lambda html: shown.append(html.data))
+    stepper._summaries.append(handle)  # type: ignore[arg-type]
+    for updates, last in ((1, 1), (10, 11)):
+        act(stepper, "run", updates=updates)
+        assert f"Update {last} of 24" in shown[-1]
 
 
 def test_a_reply_comes_at_once_and_a_pause_after_the_update_in_progress(
