@@ -129,9 +129,8 @@ class DeskView {
     this.again = this.#button("Look again", "r", () => desk.look());
     const who = element("small", {}, `signing as ${desk.config.who}`);
     const head = element("div", { class: "sk-head-line" }, this.where, who, this.again, this.saved);
-    this.list = element("div", { class: "sk-waiting", role: "group", "aria-label": "Decisions" });
-    const about = { class: "sk-decision", role: "region", "aria-label": "Decision", tabindex: "0" };
-    this.detail = element("div", about);
+    this.list = element("div", { class: "sk-waiting sk-scroll", role: "group", "aria-label": "Decisions" });
+    this.detail = element("div", { class: "sk-decision", role: "region", "aria-label": "Decision" });
     this.#drawActs();
     const right = element("div", { class: "sk-open" }, this.detail, this.acts);
     const parts = element("div", { class: "sk-desk-parts" }, this.list, right);
@@ -324,7 +323,6 @@ class DeskView {
       this.detail.replaceChildren(element("p", { class: "sk-nothing" }, said));
     }
     if (!card || (card === this.#drawn && refusal === this.#refusal)) return;
-    if (card.id !== this.#drawn?.id) this.detail.scrollTop = 0;
     this.#drawn = card;
     this.#refusal = refusal;
     const asked = `${card.actor} asked on ${when(card.asked)}`;
