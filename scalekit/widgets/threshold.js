@@ -1,10 +1,18 @@
 // How alike two texts must be for one of them to go: a slider over counts that are all known.
 
-import { element } from "./elements.js";
+import { banner, element } from "./elements.js";
+import { Outbox } from "./outbox.js";
 
-/** @param {{model: any, el: HTMLElement}} context */
-function render({ model, el }) {
+/** @param {{model: any, el: HTMLElement, signal: AbortSignal}} context */
+function render({ model, el, signal }) {
   const { steps, counts, items, at } = model.get("config");
+  const outbox = new Outbox(model, "scalekit-threshold", {
+    settled: () => {},
+    changed: () => alarm.refresh(),
+    watched: () => !signal.aborted,
+  });
+  const alarm = banner(outbox, () => "");
+  signal.addEventListener("abort", () => outbox.stop());
   const place = () => Number(slider.value);
   const slider = element("input", {
     type: "range",
@@ -24,13 +32,13 @@ function render({ model, el }) {
   };
   slider.addEventListener("input", () => {
     say();
-    model.send({ id: crypto.randomUUID(), kind: "at", step: place() });
+    outbox.post({ kind: "at", step: place() }, { replace: true });
   });
   // Keys stay here: an arrow must not go to the next cell.
   slider.addEventListener("keydown", (event) => event.stopPropagation());
   const label = element("label", { class: "sk-threshold-label" }, "Similarity ", slider);
   const line = element("div", { class: "sk-head-line" }, label, told);
-  el.replaceChildren(element("div", { class: "sk-root sk-threshold" }, line));
+  el.replaceChildren(element("div", { class: "sk-root sk-threshold" }, line, alarm.node));
   say();
 }
 

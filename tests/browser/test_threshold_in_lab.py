@@ -33,3 +33,4 @@ def test_arrows_move_the_threshold_and_the_texts_below_follow(
     page.wait_for_function("document.body.innerText.includes('texts go at 0.90')")
     assert notebook.printed("slider.copies.threshold") == "0.9"
     assert page.evaluate("document.activeElement.className") == "sk-threshold-range"
+    assert notebook.unreadable(".sk-threshold") == []
