@@ -277,7 +277,8 @@ def gate(
                   f"at most {thin_categories}", "collect", "collect what the gaps ask for", gaps),
             Check("no category outside the spec", unknown.is_empty(), f"{len(unknown)} unknown",
                   "0", "specify", "add the category to the spec, or map it to one there", unknown),
-            Check("new batches fill gaps", padding.is_empty(), counted(len(padding), "padding batch"), "0",
-                  "collect", "retire the batch: project.collect.retire(…)", padding),
+            Check("new batches fill gaps", padding.is_empty(),
+                  counted(len(padding), "padding batch"), "0", "collect",
+                  "retire the batch: project.collect.retire(…)", padding),
         ),
     )  # fmt: skip
