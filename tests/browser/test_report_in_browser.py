@@ -9,7 +9,8 @@ import pytest
 from lab import Desk
 
 STAGES = (
-    "Gates", "Specify", "Collect", "Audit", "Label", "Train", "Evaluate", "Evidence", "Journals",
+    "Summary", "Gates", "Specify", "Collect", "Audit", "Label", "Train", "Evaluate", "Loop",
+    "Evidence", "Journals",
 )  # fmt: skip
 
 
