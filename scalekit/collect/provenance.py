@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from scalekit.display import counted
 from scalekit.frames import TIERS
 
 __all__ = [
@@ -82,6 +83,12 @@ class Batch(BaseModel):
     quarantined: int
     passed_over: int = 0
     digest: str
+
+    def __str__(self) -> str:
+        """Return what came in, from where and by what right."""
+        aside = f"; {self.quarantined:,} set aside" if self.quarantined else ""
+        said = f"{self.batch_id}: {counted(self.rows, 'row')} from {self.source}"
+        return f"{said} ({self.tier}, {self.rights}){aside}"
 
 
 @cache

@@ -253,18 +253,22 @@ class Manifest(View):
         )
         return grouped.agg(pl.len().alias("examples")).sort("from", "to", "rubric")
 
+    def __str__(self) -> str:
+        """Return what is in it, for a terminal."""
+        return f"{self._said()}\n{self._by_profile()}"
+
     def to_html(self) -> str:
         """Show what is in it, how noisy it is, and who signed it."""
+        return block("Manifest", note(self._said()), table(self._by_profile()))
+
+    def _said(self) -> str:
         noise = self.about["noise"]
         said = f"Label noise not measured ({noise.get('source', 'none')})."
         if self.noise is not None:
             said = f"Label noise {self.noise:.2%}, from {noise['source']} on {noise['n']} items."
         people = self.table["annotators"].explode().n_unique()
         counts = f"{counted(len(self.table), 'example')}, {counted(people, 'annotator')}."
-        return block(
-            "Manifest", note(f"{counts} {said} Signed by key {self.signed_by}."),
-            table(self._by_profile()),
-        )  # fmt: skip
+        return f"{counts} {said} Signed by key {self.signed_by}."
 
 
 TYPES: dict[str, Any] = {

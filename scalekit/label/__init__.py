@@ -46,6 +46,7 @@ from scalekit.label.events import (
 from scalekit.label.exchange import LabelTable, read_labels, write_labels
 from scalekit.label.gate import gate
 from scalekit.label.identity import annotator_name, login, other_logins
+from scalekit.label.imported import Imported
 from scalekit.label.mislabels import Mislabels, mislabel_candidates
 from scalekit.label.noise import NoiseEstimate, dawid_skene, most_probable, noise_estimate
 from scalekit.label.pairing import judgements_of, pair_items
@@ -69,6 +70,7 @@ __all__ = [
     "Cost",
     "Criterion",
     "Delivery",
+    "Imported",
     "LabelError",
     "LabelSession",
     "LabelTable",

@@ -90,7 +90,7 @@ class LabelSession:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | str,
         annotator: str,
         task: Task,
         items: Iterable[str] | Mapping[str, int],
@@ -104,7 +104,7 @@ class LabelSession:
         self._lengths = items if isinstance(items, Mapping) else {}
         self.session = secrets.token_hex(4)
         start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        path = folder / annotator / f"{start}-{self.session}.jsonl"
+        path = Path(folder) / annotator / f"{start}-{self.session}.jsonl"
         self._journal = Journal(path, exclusive=True)
         opened = {**(about or {}), "annotator": annotator, "session": self.session}
         self._journal.append("session", opened)

@@ -86,6 +86,11 @@ class Task:
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise LabelError(f"a task is one of {', '.join(get_args(Kind))}, not {self.kind!r}")
+        if bare := [v for v in self.values if not isinstance(v, Value)]:
+            raise LabelError(
+                f"task {self.name!r}: the value {bare[0]!r} is no Value. Write "
+                f"Value({bare[0]!r}), or Task.choice({self.name!r}, […]), which takes names"
+            )
         names = [v.name for v in self.values]
         if self.kind in ("choice", "multi", "span", "turns") and not names:
             raise LabelError(f"a {self.kind} task needs values")

@@ -108,6 +108,10 @@ class Project(View):
 
         return account_of(self, rates, *lines, **about)
 
+    def __str__(self) -> str:
+        """Return the gate board in whole lines, for a terminal."""
+        return str(self.board())
+
     @property
     def table(self) -> pl.DataFrame:
         """The gate board's table."""

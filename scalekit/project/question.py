@@ -17,6 +17,7 @@ from scalekit.label import (
     AdjudicationSession,
     Cost,
     Criterion,
+    Imported,
     LabelError,
     LabelSession,
     PartAgreement,
@@ -129,14 +130,17 @@ class Question(View):
         done = len(disputes) - len(left)
         return Adjudicator(self.items, left, session, guidelines=self._instructions, done=done)
 
-    def import_table(self, labels: Any, *, round: int = 1) -> int:
-        """Record labels made elsewhere, as :func:`scalekit.label.read_labels` reads them."""
-        table = read_labels(labels, self.task).table
-        people = set(table["annotator"])
-        return import_labels(
-            table, folder=self._events, task=self.task, items=set(self.items["item_id"]),
-            annotators=people, round=round,
+    def import_table(self, labels: Any, *, round: int = 1) -> Imported:
+        """Record labels made elsewhere, as :func:`scalekit.label.read_labels` reads them.
+
+        Returns how many are new, and how many replace an annotator's earlier label of the item.
+        """
+        read, before = read_labels(labels, self.task), self.labels()
+        import_labels(
+            read.table, folder=self._events, task=self.task, items=set(self.items["item_id"]),
+            annotators=set(read.table["annotator"]), round=round,
         )  # fmt: skip
+        return Imported.of(read.table, before, round=round, fresh=True, left_out=read.left_out)
 
     def labels(self) -> pl.DataFrame:
         """Return the labels that stand."""

@@ -49,6 +49,11 @@ class Specify(Taxonomy):
         """
         if isinstance(spec, str | Path):
             spec = read_spec(Path(spec))
+        if not isinstance(spec, Spec | Mapping):
+            raise SpecError(
+                "a spec is a Spec, its fields by name, or the path of a YAML file; this is "
+                f"{type(spec).__name__}"
+            )
         fields = spec.model_dump(mode="json") if isinstance(spec, Spec) else dict(spec)
         path = self._folder / "spec.yaml"
         if path.is_file():

@@ -148,3 +148,16 @@ def test_a_session_keeps_answers_in_their_one_form(tmp_path: Path) -> None:
         {"start": 0, "end": 2, "label": "billing"},
         {"start": 4, "end": 6, "label": "login"},
     ]
+
+
+def test_names_in_place_of_values_are_refused_with_what_to_write() -> None:
+    with pytest.raises(LabelError, match=r"'good' is no Value.*Task\.choice\('q', \[…\]\)"):
+        Task("q", values=("good", "bad"))  # type: ignore[arg-type]
+
+
+def test_a_session_takes_its_folder_as_text_too(tmp_path: Path) -> None:
+    task = Task.choice("q", ["good", "bad"])
+    session = LabelSession(str(tmp_path), "ana", task, ["i1"])
+    session.record({"id": "1", "kind": "label", "item": "i1", "value": "good"})
+    session.close()
+    assert labels_of(read_events(tmp_path))["value"].to_list() == ["good"]

@@ -87,6 +87,12 @@ def test_the_spec_saved_is_the_spec_read_and_saving_it_again_makes_no_version(
     assert len(project.specify.versions()) == 1
 
 
+@pytest.mark.parametrize("given", [[1], None, 3])
+def test_what_is_no_spec_is_named(tmp_path: Path, given: Any) -> None:
+    with pytest.raises(SpecError, match=f"this is {type(given).__name__}"):
+        sk.Project(tmp_path / "p").specify.save(given)
+
+
 def test_a_spec_in_a_folder_that_cannot_be_written_names_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     with pytest.raises(sk.ProjectError, match=r"no project can be made here .*choose a folder"):
