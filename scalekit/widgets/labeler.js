@@ -265,6 +265,7 @@ class LabelerView {
     // JupyterLab is not told: Shift+Enter goes on to the next cell, as it would have.
     this.root.addEventListener("focusin", (e) => e.stopPropagation(), { once: true });
     this.root.focus({ preventScroll: true });
+    this.root.scrollIntoView({ block: "nearest" }); // the labels too, not the item alone
   }
 
   // --- showing ---------------------------------------------------------------------------------

@@ -111,6 +111,8 @@ def test_keys_are_heard_once_the_cell_is_run_and_shift_enter_goes_on(
     notebook.press(["1", "d", "d", "x"])  # in the next cell, d d would delete it, 1 change it
     wait_for_count(notebook, 1)
     assert recorded(folder) == [("item-1", "billing")]
+    box = page.locator(ROOT).bounding_box()
+    assert box["y"] + box["height"] <= page.viewport_size["height"]  # the labels are in sight
     page.keyboard.press("Shift+Enter")
     page.wait_for_selector(".jp-Cell >> nth=1 >> .jp-OutputArea-output:has-text('2')")
     assert [c.cell_type for c in notebook.saved().cells] == ["code"] * 3
