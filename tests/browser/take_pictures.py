@@ -13,7 +13,6 @@ from typing import Any
 
 from lab import Desk, Notebook, chromium, jupyter_lab
 from PIL import Image
-from test_slicer_in_lab import mapping
 
 REPOSITORY = Path(__file__).parents[2]
 PICTURES = REPOSITORY / "docs" / "pictures"
@@ -23,6 +22,7 @@ NO_LAUNCHER = """[...jupyterapp.shell.widgets("main")]
     .filter(({ id }) => id.startsWith("launcher")).forEach((widget) => widget.close())"""
 READY = '.sk-saved[data-state="saved"]'
 
+SAMPLE = 'import scalekit as sk\n\nproject = sk.Project("first-label")'
 PROJECT = """
 import json, scalekit as sk
 code = json.load(open({notebook!r}))["cells"][1]["source"]
@@ -98,8 +98,7 @@ def labeler(desk: Desk) -> None:
     notebook = str(REPOSITORY / "notebooks" / "first_label.ipynb")
     made = [sys.executable, "-c", PROJECT.format(notebook=notebook, root=REPOSITORY)]
     subprocess.run(made, cwd=desk.server.root, check=True)
-    project = 'import scalekit as sk\n\nproject = sk.Project("first-label")'
-    opened = desk.open("4_label.ipynb", [project, 'project.label.open("ana")'])
+    opened = desk.open("4_label.ipynb", [SAMPLE, 'project.label.open("ana")'])
     desk.command("application:toggle-left-area")
     page.evaluate(NO_LAUNCHER)
     opened.run_all()
@@ -147,13 +146,13 @@ def beside(columns: list[list[Image.Image]]) -> Image.Image:
     return whole
 
 
-def slicer(desk: Desk, folder: Path) -> None:
-    """Choose a group of the map."""
-    notebook: Notebook = desk.open("map.ipynb", [mapping(folder)])
+def slicer(desk: Desk) -> None:
+    """Choose a group on the map of the sample."""
+    notebook: Notebook = desk.open("map.ipynb", [SAMPLE, "project.audit.map()"])
     notebook.run_all()
     desk.page.wait_for_selector(READY)
-    desk.page.click(".sk-slicer .sk-legend button >> nth=0")
-    desk.page.wait_for_selector(".sk-slicer .sk-words:has-text('invoice')")
+    desk.page.click(".sk-slicer .sk-legend button:has-text('cancellation')")
+    desk.page.wait_for_selector(".sk-slicer .sk-words:has-text('cancel')")
     desk.page.mouse.move(0, 0)
     desk.page.wait_for_timeout(500)
     kept(shot(desk.page, ".sk-slicer"), "slicer")
@@ -173,7 +172,7 @@ def main() -> None:
             found = list(parts(desk, folder / "kinds"))
             kept(beside([found[:2], found[2:]]), "labeler_kinds")
             page.set_viewport_size({"width": 1060, "height": 1900})
-            slicer(desk, folder)
+            slicer(desk)
 
 
 if __name__ == "__main__":
