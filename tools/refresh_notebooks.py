@@ -8,6 +8,7 @@ Equal code gives equal bytes, so `git diff` shows only what really changed.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def main() -> None:
         work = Path(folder) / "project"
         copy_templates(work)
         for book in sorted(work.glob("*.ipynb")):
-            write_notebook(bake(normal_form(execute(book))), TEMPLATES / book.name)
+            # In place too: later ones look at what the earlier ones show.
+            write_notebook(bake(normal_form(execute(book))), book)
+            shutil.copyfile(book, TEMPLATES / book.name)
             print(book.name, (TEMPLATES / book.name).stat().st_size)
 
 

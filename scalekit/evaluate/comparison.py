@@ -111,6 +111,8 @@ class Comparison(View):
             f"{_points(row['to'])}) on {row['n']:,} items, {row['verdict']}."
         )
         if row["verdict"].startswith("not resolvable"):
+            if row["from"] > 0 or row["to"] < 0:
+                said += f" (Of this claim alone; with the others p = {row['adjusted']:.3f}.)"
             said += f" A true difference of {100 * row['detectable']:.1f} points would be found."
         if self.margin is not None:
             said += f" Against the margin of {100 * self.margin:g} points: {row['against_margin']}."

@@ -140,6 +140,10 @@ def test_declared_claims_are_guarded_by_holm() -> None:
     b = pl.concat([two.with_columns(s) for _, s in parts])
     p = mcnemar(10, 25).mid_p
     assert compare(a, b).table["adjusted"].to_list() == pytest.approx([3 * p] * 3)
+    alone = f"(Of this claim alone; with the others p = {3 * p:.3f}.)"
+    assert p < 0.05 < 3 * p
+    assert compare(a, b).to_html().count(alone) == 3
+    assert "Of this claim alone" not in compare(a, b, primary=["dev"]).to_html()
     found = compare(a, b, primary=["dev"]).table
     assert found["adjusted"].to_list() == pytest.approx([p, p, p])
     found = compare(a, b, primary=["dev", "field"]).table
