@@ -134,11 +134,11 @@ def test_slices_are_held_to_a_false_discovery_rate() -> None:
 
 
 def test_declared_claims_are_guarded_by_holm() -> None:
-    one, two = pair(10, 25)
+    one, two = pair(10, 22)
     parts = [(name, pl.lit(name).alias("set")) for name in ("dev", "handwritten", "field")]
     a = pl.concat([one.with_columns(s) for _, s in parts])
     b = pl.concat([two.with_columns(s) for _, s in parts])
-    p = mcnemar(10, 25).mid_p
+    p = mcnemar(10, 22).mid_p
     assert compare(a, b).table["adjusted"].to_list() == pytest.approx([3 * p] * 3)
     alone = f"(Of this claim alone; with the others p = {3 * p:.3f}.)"
     assert p < 0.05 < 3 * p
