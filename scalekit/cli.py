@@ -139,7 +139,7 @@ def run(folder: Annotated[Path, typer.Argument(help="A folder of notebooks.")]) 
                 raise typer.Exit(NOT_WELL) from error
             write_notebook(bake(normal_form(nb)), book)
             if progress.disable:
-                out.print(f"{book.name}: {time.monotonic() - began:.0f} s")
+                out.print(Text(f"{book.name}: {time.monotonic() - began:.0f} s"))
     out.print(f"{len(books)} notebooks run: {folder}")
 
 

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import inf, isfinite
@@ -92,7 +92,10 @@ def note(text: str) -> str:
 
 
 def marked(text: str, spans: Sequence[tuple[int, int]], context: int = 60) -> str:
-    """Return *text* escaped, with character *spans* highlighted and the rest cut to *context*."""
+    """Return *text* escaped, with character *spans* highlighted and the rest cut to *context*.
+
+    A span without length marks nothing: it says where to look.
+    """
     if not spans:
         return escape(text[: 2 * context]) + ("…" if len(text) > 2 * context else "")
     begin = max(0, spans[0][0] - context)
@@ -102,7 +105,11 @@ def marked(text: str, spans: Sequence[tuple[int, int]], context: int = 60) -> st
     stop = max(spans[-1][1], text.rfind(" ", 0, stop)) if stop < len(text) else stop
     out, at = ["…" if begin else ""], begin
     for start, end in spans:
-        out += [escape(text[at:start]), "<mark>", escape(text[start:end]), "</mark>"]
+        between = text[at:start]
+        if at > begin and len(between) > 3 * context:
+            between = f"{between[:context]} … {between[-context:]}"
+        words = f"<mark>{escape(text[start:end])}</mark>" if start < end else ""
+        out += [escape(between), words]
         at = end
     return "".join([*out, escape(text[at:stop]), "…" if stop < len(text) else ""])
 
@@ -121,8 +128,10 @@ def _cell(value: Any, number: str, chars: int | None) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        tiny = 1e-12 < abs(value) < 1 and float(format(value, number)) == 0
-        return "–" if value != value else format(value, ".0e" if tiny else number)
+        if not (isinstance(value, int) or isfinite(value)):
+            return "–" if value != value else str(value)
+        tiny = 1e-12 < abs(value) < 5e-4  # what three decimals would show as nothing
+        return format(value, ".0e" if tiny else number)
     if isinstance(value, list | tuple):
         return escape(", ".join(map(str, value)))
     said = str(value)
@@ -139,10 +148,11 @@ def _number_format(values: Sequence[Any]) -> str:
 
     Three significant digits of the largest, four from 10 up, and no more decimals than any needs.
     """
-    known = [v for v in values if isinstance(v, int | float) and isfinite(v)]
+    numbers = [v for v in values if isinstance(v, int | float)]
+    known = [v for v in numbers if isinstance(v, int) or isfinite(v)]
     largest = max(map(abs, known), default=0)
     comma = "," if largest >= 10_000 else ""
-    if all(isinstance(v, int) for v in known):
+    if not any(isinstance(v, float) for v in numbers):
         return f"{comma}d"
     most = 3 if largest < 10 else 2 if largest < 100 else 1 if largest < 1000 else 0
     said = [f"{v:.{most}f}".rstrip("0") for v in known] if most else []
@@ -162,17 +172,18 @@ def table(
     empty: str = "",
     where: str = ".table",
     chars: int | None = MAX_CHARS,
+    right: Collection[str] = (),
 ) -> str:
     """Return *rows* as a plain HTML table; how much is left out, and *where* all of it is, is said.
 
-    Numbers stand right, with as many decimals in the whole column, three at most; texts longer
-    than *chars* are cut and say their length.
+    Numbers stand right, with as many decimals in the whole column, three at most, and so do
+    the columns named in *right*; texts longer than *chars* are cut and say their length.
     """
     records = rows.to_dicts() if isinstance(rows, pl.DataFrame) else list(rows or [])
     if not records:
         return note(empty) if empty else ""
     # Alignment twice: hosts style cells to the right, and some of them drop one of the two forms.
-    sides = {n: "right" if _numeric(records, n) else "left" for n in records[0]}
+    sides = {n: "right" if n in right or _numeric(records, n) else "left" for n in records[0]}
     form = {n: f'align="{side}" style="text-align:{side}"' for n, side in sides.items()}
     head = "".join(f"<th {form[n]}>{escape(str(n))}</th>" for n in records[0])
     shown = records[:limit]

@@ -23,6 +23,7 @@ LOWEST = 0.5
 """Pairs are kept from this similarity on, so that a threshold above it costs no search."""
 STEPS = [round(LOWEST + 0.05 * n, 2) for n in range(11)]
 SHOWN = 4
+COMPARED = 1000  # words; longer texts are shown without what differs
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,16 @@ class Copies(View):
 def _what_differs(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row of the border with the words marked that one text has and the other has not."""
     words = [list(re.finditer(r"\S+", row[side])) for side in ("text", "like")]
+    if max(map(len, words)) > COMPARED:
+        return row
     one, other = ([w.group() for w in own] for own in words)
     compared = SequenceMatcher(None, one, other, autojunk=False)
     spans: tuple[list[tuple[int, int]], ...] = ([], [])
     for kind, *ends in compared.get_opcodes():
         for own, found, (start, end) in zip(words, spans, (ends[:2], ends[2:]), strict=True):
-            if kind != "equal" and start < end:
-                found.append((own[start].start(), own[end - 1].end()))
+            if kind != "equal" and own:
+                begin = own[min(start, len(own) - 1)].start()
+                found.append((begin, own[end - 1].end() if start < end else begin))
     shown = {
         side: Markup(marked(row[side], found))
         for side, found in zip(("text", "like"), spans, strict=True)

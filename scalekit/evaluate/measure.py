@@ -333,11 +333,15 @@ def _unknown(results: pl.DataFrame, categories: Collection[str]) -> pl.DataFrame
 
 
 def _nearest(said: str, categories: Collection[str]) -> str | None:
-    """Return the category that *said* is obviously a spelling of, or None."""
+    """Return the category that *said* is obviously a spelling of, or None.
+
+    Never its opposite or neighbour: "unsafe" is not "safe", "class 2" not "class 3".
+    """
     forms = {" ".join(re.split(r"[\W_]+", c.casefold())).strip(): c for c in categories}
     form = " ".join(re.split(r"[\W_]+", said[:100].casefold())).strip()
-    near = get_close_matches(form, forms, n=1, cutoff=0.8)
-    return forms[near[0]] if near else None
+    near = get_close_matches(form, filter(None, forms), n=1, cutoff=0.92)
+    same = near and re.sub(r"\D", "", near[0]) == re.sub(r"\D", "", form)
+    return forms[near[0]] if same else None
 
 
 def _contents(asked: pl.DataFrame, scorer: Scorer) -> pl.DataFrame:

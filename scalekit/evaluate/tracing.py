@@ -88,7 +88,8 @@ class Trace(View):
         import plotly.graph_objects as go
 
         # A factor whose levels are estimated not to differ is named, not drawn.
-        flat = self.table.filter((pl.col("to") - pl.col("from") < 0.1).all().over("factor"))
+        far = pl.max_horizontal(pl.col("from").abs(), pl.col("to").abs())
+        flat = self.table.filter((far < 0.1).all().over("factor"))
         alike = ", ".join(flat["factor"].unique(maintain_order=True))
         said = f"points (no difference between levels of: {alike})" if alike else "points"
         rows = self.table.join(flat, on="factor", how="anti").sort("excess", "level").tail(40)

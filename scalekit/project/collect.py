@@ -122,7 +122,8 @@ class Collect(Stage):
         try:
             reading = read_rows(data, batch_id=name, **columns)  # type: ignore[arg-type]
         except FrameError as error:
-            if isinstance(error.__cause__, TypeError):  # not even a table
+            mapped = isinstance(data, Mapping | list)
+            if isinstance(error.__cause__, TypeError) and not mapped:  # not even a table
                 raise ReadingError(f"data: {type(data).__name__} is not read; {NEEDED}") from error
             raise
         batch = batch_record(

@@ -9,6 +9,7 @@ import polars as pl
 
 from scalekit.display import counted
 from scalekit.evaluate import WORSE, Diagnosis, ErrorFactors, diagnose, error_factors, gate
+from scalekit.frames import FrameError
 from scalekit.gates import Check, Gate
 from scalekit.project.closed_loop import ClosedLoop
 from scalekit.project.measuring import ABOUT
@@ -56,7 +57,12 @@ class Evaluate(PanelVerbs, ClosedLoop):
         return error_factors(results, dev, train, seen=seen, k=NEIGHBOURS)
 
     def _target(self) -> float:
-        return next(m.target for m in self._project.specify.spec.metrics)
+        target = self._project.specify.spec.target
+        if target is None:
+            raise FrameError(
+                "the spec names no metric, so there is no target to hold scores against"
+            )
+        return target
 
     def _own_inputs(self) -> list[str]:
         parts = (self._part("sets"), self._folder / ABOUT)

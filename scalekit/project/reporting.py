@@ -120,8 +120,8 @@ def _said_of_scores(project: Project) -> str:
         f"{r['set']} {r['accuracy']:.3f} ({r['from']:.3f} to {r['to']:.3f})"
         for r in sets.to_dicts()
     )
-    target = next(m.target for m in project.specify.spec.metrics)
-    return f"{scores}; target {target:g}"
+    target = project.specify.spec.target
+    return scores if target is None else f"{scores}; target {target:g}"
 
 
 def _said_of_evidence(project: Project) -> str:

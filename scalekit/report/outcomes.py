@@ -146,7 +146,7 @@ def _table(rows: pl.DataFrame) -> str:
         digits = 3 if max(abs(row[n] or 0) for n in MEASURES) < 1 else 2
         said = {n: "" if row[n] is None else f"{row[n]:z.{digits}f}" for n in MEASURES}
         shown.append({**row, **said})
-    return table(shown)
+    return table(shown, right=MEASURES)
 
 
 def four_outcomes(

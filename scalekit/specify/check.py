@@ -104,7 +104,7 @@ def _drafted_shares(draft: Any) -> list[Problem]:
     """Return what is wrong with the sum of the shares of a draft whose fields are not all sound."""
     try:
         return _shares([float(category["share"]) for category in draft["categories"]])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return []
 
 

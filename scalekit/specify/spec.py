@@ -135,6 +135,11 @@ class Spec(View, _Part):
         return pl.DataFrame(rows)
 
     @property
+    def target(self) -> float | None:
+        """What the first metric is to reach; None where none is named."""
+        return self.metrics[0].target if self.metrics else None
+
+    @property
     def handwritten(self) -> pl.DataFrame:
         """The examples as gold items: ``item_id, text, category, kind``."""
         rows = [
@@ -284,7 +289,8 @@ def flaws(error: ValidationError, model: type[BaseModel] | None = None) -> dict[
         if flaw["type"] == "extra_forbidden":
             why = _no_such(str(flaw["loc"][-1]), _fields(model, flaw["loc"][:-1]))
         if where.endswith(".share") and (
-            flaw["type"] == "less_than_equal" or "%" in str(flaw["input"])
+            flaw["type"] == "less_than_equal"
+            or (isinstance(flaw["input"], str) and "%" in flaw["input"])
         ):
             why = f"must be at most 1: 0.5 is half, or 50 %; got {flaw['input']!r}"
         for said, better in SAID.items():

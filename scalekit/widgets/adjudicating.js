@@ -161,7 +161,17 @@ export class AdjudicationForm {
     const missing = this.#missing();
     if (!missing) this.#submit("key");
     else if (missing.startsWith("write")) this.rule.focus({ preventScroll: true });
-    else flash(this.submit.missing);
+    else this.#sayAgain(this.submit.missing);
+  }
+
+  /** @param {HTMLElement} hint what stands there already: a screen reader repeats only what changes */
+  #sayAgain(hint) {
+    const said = hint.textContent;
+    hint.textContent = "";
+    setTimeout(() => {
+      hint.textContent ||= said;
+    });
+    flash(hint);
   }
 
   #repeat() {

@@ -258,7 +258,7 @@ class LabelerView {
     this.labelling.justRun = false;
     const at = document.activeElement;
     const notebook = this.root.closest(".jp-Notebook");
-    if (!at || !notebook?.contains(at) || at.closest(".sk-root, [contenteditable=true]")) return;
+    if (!at || !notebook?.contains(at) || at.closest(".jp-OutputArea, [contenteditable=true]")) return;
     const { left, top, width, height } = this.item.getBoundingClientRect();
     const seen = document.elementFromPoint(left + width / 2, top + height / 2);
     if (isTextField(at) || !this.root.contains(seen)) return;

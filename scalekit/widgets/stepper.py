@@ -121,7 +121,6 @@ class Stepper(Widget):
             raise ValueError("it runs already; pause first")
         if self.run.finished:
             raise ValueError(f"the run is finished: {counted(self.run.total, 'update')} done")
-        self.wait()
         self._error = ""
         self._goal = min(self.run.total, self.run.update + updates)
         self._busy = True

@@ -3,16 +3,16 @@
 import { banner, element } from "./elements.js";
 import { Outbox } from "./outbox.js";
 
-/** @param {{model: any, el: HTMLElement, signal: AbortSignal}} context */
-function render({ model, el, signal }) {
+/**
+ * @param {{model: any, el: HTMLElement, signal: AbortSignal}} context
+ * @param {Outbox} outbox
+ * @param {Set<() => void>} views
+ */
+function render({ model, el, signal }, outbox, views) {
   const { steps, counts, items, at } = model.get("config");
-  const outbox = new Outbox(model, "scalekit-threshold", {
-    settled: () => {},
-    changed: () => alarm.refresh(),
-    watched: () => !signal.aborted,
-  });
   const alarm = banner(outbox, () => "");
-  signal.addEventListener("abort", () => outbox.stop());
+  views.add(alarm.refresh);
+  signal.addEventListener("abort", () => views.delete(alarm.refresh));
   const place = () => Number(slider.value);
   const slider = element("input", {
     type: "range",
@@ -42,4 +42,22 @@ function render({ model, el, signal }) {
   say();
 }
 
-export default { render };
+export default () => {
+  /** @type {Set<() => void>} */
+  const views = new Set();
+  /** @type {Outbox} */
+  let outbox;
+  return {
+    /** @param {{model: any, signal: AbortSignal}} context */
+    initialize({ model, signal }) {
+      outbox = new Outbox(model, "scalekit-threshold", {
+        settled: () => {},
+        changed: () => views.forEach((refresh) => refresh()),
+        watched: () => views.size > 0,
+      });
+      signal.addEventListener("abort", () => outbox.stop());
+    },
+    /** @param {{model: any, el: HTMLElement, signal: AbortSignal}} context */
+    render: (context) => render(context, outbox, views),
+  };
+};

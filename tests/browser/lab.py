@@ -217,11 +217,11 @@ class Desk:
 
     def wear(self, theme: str, root: str) -> None:
         """Change to the "Dark" or the "Light" theme; return when *root* is seen in it."""
+        self.theme = theme
         self.command("apputils:change-theme", theme=f"JupyterLab {theme}")
         # The style sheet of a theme comes after its name, and JupyterLab's logo goes by.
         self.page.wait_for_function(GROUND, arg=[root, theme == "Light"])
         self.page.wait_for_selector("#jupyterlab-splash", state="detached")
-        self.theme = theme
 
     def command(self, name: str, **arguments: Any) -> Any:
         """Run a command of JupyterLab and return its result."""

@@ -319,3 +319,20 @@ def test_a_million_results_are_sliced() -> None:
     wide = sliced(graded, ["kind"], cluster="source").table
     assert wide["clusters"].to_list() == [5000]
     assert wide["score"][0] == pytest.approx(results["score"].mean() / 2)
+
+
+@pytest.mark.parametrize(
+    ("said", "near"),
+    [
+        ("biling", "billing"), ("Billing.", "billing"), ("product question", "product_question"),
+        ("unsafe", None), ("inappropriate", None), ("class 2", None), ("?", None),
+    ],
+)  # fmt: skip
+def test_only_a_spelling_is_called_near(said: str, near: str | None) -> None:
+    known = ["billing", "product_question", "safe", "appropriate", "class_3", "+", "-"]
+    items = pl.DataFrame(
+        {"item_id": known, "text": known, "category": known, "set": ["dev"] * len(known)}
+    )
+    found = measure(lambda texts: [said] * len(texts), items, categories=known)
+    assert found.unknown is not None
+    assert found.unknown["nearest"].to_list() == [near]

@@ -148,3 +148,11 @@ def test_without_the_key_of_the_seal_it_shows_what_was_measured_and_no_place(
     assert "the key of this seal is not here" in html
     assert "<b>Evaluation</b>" in html
     assert str(keys) not in html
+
+
+def test_it_can_be_written_where_the_spec_names_no_metric(sealed: Any) -> None:
+    sealed.evaluate.measure(lambda t: ["billing"] * len(t))
+    fields = sealed.specify.spec.model_dump(mode="json")
+    sealed.specify.save({**fields, "metrics": []})
+    html = sealed.report().path.read_text()
+    assert "no target to hold scores against" in html
