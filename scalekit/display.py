@@ -98,20 +98,22 @@ def marked(text: str, spans: Sequence[tuple[int, int]], context: int = 60) -> st
     """
     if not spans:
         return escape(text[: 2 * context]) + ("…" if len(text) > 2 * context else "")
-    begin = max(0, spans[0][0] - context)
-    stop = min(len(text), spans[-1][1] + context)
-    # Cut between words: at the first gap within, where there is one.
-    begin = max(begin, text.find(" ", begin, spans[0][0]) + 1) if begin else 0
-    stop = max(spans[-1][1], text.rfind(" ", 0, stop)) if stop < len(text) else stop
-    out, at = ["…" if begin else ""], begin
+    first, last = spans[0][0], spans[-1][1]
+    before, after = text[max(0, first - context) : first], text[last : last + context]
+    # Cut between words where there is a gap.
+    if first > context:
+        before = "…" + (before.split(" ", 1)[1] if " " in before else before)
+    if last + context < len(text):
+        after = (after.rsplit(" ", 1)[0] if " " in after else after) + "…"
+    out, at = [escape(before)], first
     for start, end in spans:
         between = text[at:start]
-        if at > begin and len(between) > 3 * context:
+        if len(between) > 3 * context:
             between = f"{between[:context]} … {between[-context:]}"
         words = f"<mark>{escape(text[start:end])}</mark>" if start < end else ""
         out += [escape(between), words]
         at = end
-    return "".join([*out, escape(text[at:stop]), "…" if stop < len(text) else ""])
+    return "".join([*out, escape(after)])
 
 
 class Markup(str):
@@ -146,7 +148,8 @@ def _cell(value: Any, number: str, chars: int | None) -> str:
 def _number_format(values: Sequence[Any]) -> str:
     """Return one format for the numbers of a column, so that they can be read down it.
 
-    Three significant digits of the largest, four from 10 up, and no more decimals than any needs.
+    Three decimals, one fewer for each digit that the largest has before its point from 10 on, and
+    no more than any needs.
     """
     numbers = [v for v in values if isinstance(v, int | float)]
     known = [v for v in numbers if isinstance(v, int) or isfinite(v)]
