@@ -127,17 +127,19 @@ def _what_differs(row: dict[str, Any]) -> dict[str, Any]:
         return row
     one, other = ([w.group() for w in own] for own in words)
     compared = SequenceMatcher(None, one, other, autojunk=False)
-    spans: tuple[list[tuple[int, int]], ...] = ([], [])
-    for kind, *ends in compared.get_opcodes():
-        for own, found, (start, end) in zip(words, spans, (ends[:2], ends[2:]), strict=True):
-            if kind != "equal" and own:
-                begin = own[min(start, len(own) - 1)].start()
-                found.append((begin, own[end - 1].end() if start < end else begin))
-    shown = {
-        side: Markup(marked(row[side], found))
-        for side, found in zip(("text", "like"), spans, strict=True)
-    }
-    return {**row, **shown}
+    changed = [ends for kind, *ends in compared.get_opcodes() if kind != "equal"]
+    here = [_span(words[0], start, end) for start, end, _, _ in changed]
+    there = [_span(words[1], start, end) for _, _, start, end in changed]
+    shown = {"text": marked(row["text"], here), "like": marked(row["like"], there)}
+    return {**row, **{side: Markup(said) for side, said in shown.items()}}
+
+
+def _span(words: list[re.Match[str]], start: int, end: int) -> tuple[int, int]:
+    """Return where words *start* to *end* stand; of none, where they would, without length."""
+    if start < end:
+        return words[start].start(), words[end - 1].end()
+    place = words[start].start() if start < len(words) else words[-1].end() if words else 0
+    return place, place
 
 
 def with_batches(gone: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
