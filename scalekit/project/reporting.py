@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from scalekit.display import block, counted, note, table
 from scalekit.frames import FrameError, write_atomically
 from scalekit.gates import GateClosedError
 from scalekit.journal import signed_head
-from scalekit.report import Report, Section, evidence_table, page, picture
+from scalekit.report import EvidenceTable, Report, Section, evidence_table, page, picture
 from scalekit.signing import SIGNER, Signer
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ def write_report(project: Project, path: Path) -> Report:
 
     board = project.board()
     spec = project.specify.spec.behaviour if _has_spec(project) else "No spec yet."
+    evidence = cache(lambda: evidence_table(project.folder.root))  # reads every journal
     sections = [
-        Section("Summary", [table(_summary(project, board)), note("Times are UTC.")]),
+        Section("Summary", [table(_summary(project, board, evidence)), note("Times are UTC.")]),
         Section("Gates", [_gates(board), project.decide.to_html()]),
         _section("Specify", project, _specify),
         _section("Collect", project, _collect),
@@ -49,7 +51,7 @@ def write_report(project: Project, path: Path) -> Report:
         _section("Train", project, _train),
         _section("Evaluate", project, _evaluate),
         _section("Loop", project, _loop),
-        _section("Evidence", project, lambda p: _evidence(p, path.parent)),
+        _section("Evidence", project, lambda p: _evidence(p, path.parent, evidence())),
     ]
     heads = _heads(project)
     sections.append(Section("Journals", [_journals(heads)]))
@@ -71,8 +73,10 @@ def write_report(project: Project, path: Path) -> Report:
     return Report(path, tuple(s.title for s in sections), size)
 
 
-def _summary(project: Project, board: Board) -> list[dict[str, str]]:
-    """Return the figures a reader asks for first; what is not there yet is left out."""
+def _summary(
+    project: Project, board: Board, evidence: Callable[[], EvidenceTable]
+) -> list[dict[str, str]]:
+    """Return the figures a reader asks for first; of what is not there yet, that it is not."""
     asked: dict[str, Callable[[], str]] = {
         "gates": lambda: (
             f"{sum(s.state == 'passed' for s in board.states)} of "
@@ -82,17 +86,16 @@ def _summary(project: Project, board: Board) -> list[dict[str, str]]:
         "labels": lambda: _said_of_labels(project),
         "trained on": lambda: counted(len(project.evaluate.train_items()), "item"),
         "score": lambda: _said_of_scores(project),
-        "evidence towards the rules": lambda: _said_of_evidence(project),
+        "evidence towards the rules": lambda: evidence().said,
     }
-    told = {what: _shown_or(say, "not yet") for what, say in asked.items()}
-    return [{"": what, "now": said} for what, said in told.items()]
+    return [{"": what, "now": _said_or_not_yet(say)} for what, say in asked.items()]
 
 
-def _shown_or(say: Callable[[], str], otherwise: str) -> str:
+def _said_or_not_yet(say: Callable[[], str]) -> str:
     try:
         return say()
     except MISSING:
-        return otherwise
+        return "not yet"
 
 
 def _said_of_data(project: Project) -> str:
@@ -122,10 +125,6 @@ def _said_of_scores(project: Project) -> str:
     )
     target = project.specify.spec.target
     return scores if target is None else f"{scores}; target {target:g}"
-
-
-def _said_of_evidence(project: Project) -> str:
-    return evidence_table(project.folder.root).said
 
 
 def _gates(board: Board) -> str:
@@ -170,7 +169,7 @@ def _label(project: Project) -> list[str]:
     hours = project.label.seconds() / 3600
     torn = project.label.disagreements()
     given = project.label.against_given()
-    decided = project.label.resolutions().drop("at", strict=False)
+    decided = project.label.resolutions().drop("at")
     return [
         note(f"{found.labels:,} labels count; {hours:.1f} active hours in all, left-out ones too."),
         found.to_html(),
@@ -214,13 +213,12 @@ def _loop(project: Project) -> list[str]:
     return shown
 
 
-def _evidence(project: Project, folder: Path) -> list[str]:
-    root = project.folder.root
+def _evidence(project: Project, folder: Path, found: EvidenceTable) -> list[str]:
     said = (
         "Links open where this page lies in the project's folder. For a reader elsewhere, "
         "project.package() writes one signed file that holds the records too."
     )
-    return [note(said), evidence_table(root).linked_from(folder, root).to_html()]
+    return [note(said), found.linked_from(folder, project.folder.root).to_html()]
 
 
 def _heads(project: Project) -> list[dict[str, Any]]:
