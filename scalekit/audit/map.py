@@ -39,6 +39,11 @@ GREY = PALETTE[-1]
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star")
 
 
+def symbol_of(code: int) -> str:
+    """Return the symbol of the group *code*; those that share a colour share a symbol too."""
+    return SYMBOLS[code % len(SYMBOLS)] if code < len(NAMED) else "circle"
+
+
 @dataclass(frozen=True)
 class Groups:
     """A column as groups to colour by.
@@ -120,7 +125,7 @@ class ItemMap(View):
             at = shown[found.codes[shown] == code]
             if not len(at):
                 continue
-            symbol = SYMBOLS[code % len(SYMBOLS)] if code < len(NAMED) else "circle"
+            symbol = symbol_of(code)
             texts = [self._hover(i) for i in at.tolist()]
             mark = {"color": found.colours[code], "size": size, "opacity": 0.8, "symbol": symbol}
             drawn.add_trace(

@@ -11,7 +11,7 @@ import polars as pl
 import traitlets
 from numpy.typing import NDArray
 
-from scalekit.audit.map import NAMED, SYMBOLS, ItemMap
+from scalekit.audit.map import ItemMap, symbol_of
 from scalekit.audit.slices import SliceBook, WordCounts, slice_statistics
 from scalekit.display import block, counted, note, table
 from scalekit.signing import digest
@@ -66,7 +66,7 @@ class Slicer(Widget):
                     {
                         "name": name,
                         "groups": [
-                            {"name": n, "count": c, "colour": o, "symbol": _symbol(code)}
+                            {"name": n, "count": c, "colour": o, "symbol": symbol_of(code)}
                             for code, (n, c, o) in enumerate(
                                 zip(g.names, g.counts, g.colours, strict=True)
                             )
@@ -178,11 +178,6 @@ class Slicer(Widget):
             "more than in the whole": ", ".join(over),
             "typical words": ", ".join(found.words["word"].head(6)),
         }
-
-
-def _symbol(code: int) -> str:
-    """Return the symbol of a group, as in the picture; those that share a colour share it too."""
-    return SYMBOLS[code % len(SYMBOLS)] if code < len(NAMED) else "circle"
 
 
 def _cut(text: str, most: int) -> str:
