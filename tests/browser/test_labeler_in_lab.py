@@ -265,18 +265,17 @@ def test_a_killed_kernel_costs_no_label(folder: Path, open_notebook: Open) -> No
     pid = notebook.kernel_pid()
     page.click(f"{ROOT} .sk-text")
     notebook.press(["2"] * 5)
-    os.kill(pid, signal.SIGKILL)
+    # Stopped first: else JupyterLab's dialog may take the focus before the last key.
+    os.kill(pid, signal.SIGSTOP)
     notebook.press(["3"] * 5)
+    os.kill(pid, signal.SIGKILL)
     kept = page.evaluate(
         "Object.entries(localStorage).filter(([k]) => k.startsWith('scalekit/labels'))"
         ".map(([, text]) => JSON.parse(text).item)"
     )
     on_disk = {item for item, _ in recorded(folder)}
-    # On a slow machine JupyterLab's dialog may take the focus before the last keys.
-    taken = int(page.inner_text(f"{ROOT} .sk-progress").split()[0])
-    pressed = {f"item-{i + 1}" for i in range(taken)}
-    assert 20 < taken <= 25
-    assert len(kept) >= taken - 20
+    pressed = {f"item-{i + 1}" for i in range(25)}
+    assert len(kept) >= 5
     assert pressed - set(kept) <= on_disk  # what was called saved is saved
 
     banner = page.wait_for_selector(f"{ROOT} .sk-banner:visible:has-text('NOT SAVED')")
@@ -285,12 +284,12 @@ def test_a_killed_kernel_costs_no_label(folder: Path, open_notebook: Open) -> No
     page.keyboard.press("Enter")  # "the kernel died and is restarted"
     notebook.wait_for_kernel()
     notebook.run_all()
-    wait_for_count(notebook, taken)
+    wait_for_count(notebook, 25)
     page.click(f"{ROOT} .sk-text")
     notebook.press("1")
-    wait_for_count(notebook, taken + 1)
+    wait_for_count(notebook, 26)
     values = dict(labels_of(read_events(folder / "events")).select("item_id", "value").iter_rows())
-    wanted = ["billing"] * 15 + ["delivery"] * 5 + ["returns"] * (taken - 20) + ["billing"]
+    wanted = ["billing"] * 15 + ["delivery"] * 5 + ["returns"] * 5 + ["billing"]
     assert values == {f"item-{i + 1}": value for i, value in enumerate(wanted)}
 
 
