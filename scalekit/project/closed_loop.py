@@ -85,7 +85,7 @@ class ClosedLoop(Forecasting):
         return found
 
     def confirm(self, found: Trace) -> Confirmation:
-        """Train a cheap model without the doubted labels, and without as many drawn at random.
+        """Train the proxy without the doubted labels, and without as many drawn at random.
 
         As :func:`scalekit.evaluate.confirm`, on dev; before the labels are changed.
 
