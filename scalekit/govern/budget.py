@@ -9,6 +9,7 @@ be scaled.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
@@ -60,20 +61,27 @@ def _at_hand(values: Tensor) -> bool:
 
 
 def _cap(applied: np.ndarray[Any, Any], floor: float) -> float:
-    """Return :func:`entropy_cap` of norms in memory."""
+    """Return :func:`entropy_cap` of norms in memory; its place is found by bisection."""
     a = np.sort(applied).astype(np.float64)
-    wanted = floor * np.count_nonzero(a)
-    totals, powers = a.cumsum(), (a * a).cumsum()
-    above = np.arange(len(a) - 1.0, -1.0, -1.0)
-    reached = np.square(totals + above * a)
-    holds = (a > 0) & (reached >= wanted * (1 - 1e-6) * (powers + above * a * a))
-    place = len(a) - 1 - int(holds[::-1].argmax()) if holds.any() else 0
-    tau, s, q, r = (float(v[place]) for v in (a, totals, powers, above))
+    active = int(np.count_nonzero(a))
+    if not active:
+        return 0.0
+    totals, powers, wanted = a.cumsum(), (a * a).cumsum(), floor * active
+
+    def falls_short(place: int) -> bool:
+        tau, above = float(a[place]), len(a) - 1 - place
+        reached = (float(totals[place]) + above * tau) ** 2
+        return reached < wanted * (1 - 1e-6) * (float(powers[place]) + above * tau * tau)
+
+    positive = range(len(a) - active, len(a))
+    place = positive[bisect_left(positive, True, key=falls_short) - 1]
+    tau, s, q = (float(v[place]) for v in (a, totals, powers))
+    r = float(len(a) - 1 - place)
     if r == 0:
         return tau
     quadratic, linear, constant = r * r - wanted * r, 2 * s * r, s * s - wanted * q
     if abs(quadratic) <= 1e-12 * r * r:
-        at = -constant / linear if linear else tau
+        at = -constant / linear
     else:
         at = (-linear - math.sqrt(max(0.0, linear**2 - 4 * quadratic * constant))) / (2 * quadratic)
     return min(max(at, tau), float(a[place + 1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from scalekit.govern.batch import Batch, GovernError, Harvest
 from scalekit.govern.depths import DepthMap, depth_map
 from scalekit.govern.effort import Effort
+from scalekit.govern.fingerprint import Fingerprint, places_of_parameters
 from scalekit.govern.leaves import Leaf, draw_projections, find_leaves
 from scalekit.govern.manifest import Manifest
 from scalekit.govern.routes import RAW, SKETCH, Site, Terms, broadcast
@@ -37,7 +39,7 @@ class Governor:
         self.model, self.depths, self.manifest, self.budget = model, depths, manifest, budget
         self.leaves, self._routes = find_leaves(model, depths)
         self.account = account or sketch > 0 or budget is not None
-        self.k, self.freeze_masked = sketch, freeze_masked
+        self.k, self._nonce, self.freeze_masked = sketch, nonce, freeze_masked
         # Raw norms of masked examples are only known where their gradient is carried on.
         self._early_stop = early_stop and not self.account
         self._in_order: bool | None = None  # not known before the first forward
@@ -306,10 +308,24 @@ class Governor:
         return Harvest(batch.examples, batch.mask, raw, applied, sketch, leaves, batch.losses)
 
     def fingerprint(self) -> Tensor:
-        """Return the projection of the weights by depth group, [L, k]; linear in the weights."""
-        out = self.reference.new_zeros(len(self.depths.groups), self.k)
-        rows = torch.stack([leaf.sketch(leaf.tensors()) for leaf in self.leaves])
-        return out.index_add_(0, self.depth_index, rows)
+        """Return the fingerprint of the weights by depth group, [L, k]; linear in the weights."""
+        return self._fingerprint(
+            self.leaves[leaf].parameter(place) for leaf, place in self._parameters.values()
+        )
+
+    @cached_property
+    def _parameters(self) -> dict[str, tuple[int, int]]:
+        return places_of_parameters([leaf.described() for leaf in self.leaves])
+
+    @cached_property
+    def _fingerprint(self) -> Fingerprint:
+        owners = [(self.leaves[leaf], place) for leaf, place in self._parameters.values()]
+        return Fingerprint.draw(
+            [*self._parameters],
+            [leaf.depth for leaf, _ in owners],
+            [leaf.parameter(place).shape for leaf, place in owners],
+            len(self.depths.groups), self.k, self._nonce, self.device, self.kind,
+        )  # fmt: skip
 
 
 def _where(flags: Tensor, device: torch.device) -> Tensor | None:

@@ -45,12 +45,17 @@ class Leaf:
     def tensors(self, attribute: str = "data") -> list[Tensor | None]:
         """Return what the leaf owns, or its ``grad``; sharded tensors gathered; None if absent."""
         found = []
-        for name, (owner, own) in zip(self.parameters, self._owners, strict=True):
-            value = getattr(owner[own], attribute)
-            value = value.full_tensor() if hasattr(value, "full_tensor") else value
+        for place, name in enumerate(self.parameters):
+            value = self.parameter(place, attribute)
             packed = self.part is not None and name.startswith("in_proj") and value is not None
             found.append(value.chunk(3)[self.part] if packed else value)
         return found
+
+    def parameter(self, place: int, attribute: str = "data") -> Any:
+        """Return one parameter whole, with what other leaves own of it; None if absent."""
+        owner, own = self._owners[place]
+        value = getattr(owner[own], attribute)
+        return value.full_tensor() if hasattr(value, "full_tensor") else value
 
     @cached_property
     def _owners(self) -> list[tuple[dict[str, Any], str]]:
@@ -69,7 +74,7 @@ class Leaf:
         return self.projection.turn(sketch)
 
     def described(self) -> dict[str, Any]:
-        """Return what is needed to project the leaf's weights without the model."""
+        """Return what identifies the leaf, and is needed to read its weights without the model."""
         prefix = f"{self.path}." if self.path else ""
         return {
             "name": self.name, "depth": self.depth, "kind": _drawn_as(self.kind), "part": self.part,

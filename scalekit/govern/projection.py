@@ -1,19 +1,17 @@
-"""Random projections of a leaf's gradients and weights, drawn from a secret nonce."""
+"""Random projections of a leaf's gradients, drawn from a secret nonce."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Projection", "fingerprint_of_file"]
+__all__ = ["Projection"]
 
 
 def sides(k: int) -> tuple[int, int]:
@@ -113,29 +111,3 @@ class Projection:
         if bias is not None:
             total = torch.addr(total, left.t() @ bias, right[-1])
         return total.reshape(-1)
-
-
-def fingerprint_of_file(
-    path: Path, nonce: bytes, header: Mapping[str, Any]
-) -> np.ndarray[Any, Any]:
-    """Return the fingerprint [L, k] of released weights; a run's header lists the leaves."""
-    from safetensors.torch import load_file
-
-    weights, k = load_file(path), header["sketch"]
-    out = torch.zeros(len(header["depths"]), k)
-    drawn: list[Projection] = []
-    for leaf in header["leaves"]:
-        values = [weights[name] for name in leaf["parameters"]]
-        if leaf["part"] is not None:
-            values = [
-                v.chunk(3)[leaf["part"]] if "in_proj" in n else v
-                for n, v in zip(leaf["parameters"], values, strict=True)
-            ]
-        shapes = [tuple(v.shape) for v in values]
-        made = Projection.draw(leaf["name"], leaf["kind"], shapes, k, nonce, "cpu", torch.float32)
-        if leaf["tied"] is not None:
-            made = made.shared(drawn[leaf["tied"]]) or made
-        drawn.append(made)
-        out[leaf["depth"]] += made(values)
-    found: np.ndarray[Any, Any] = out.numpy()
-    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from scalekit.govern.projection import fingerprint_of_file
+from scalekit.govern.fingerprint import fingerprint_of_file
 from scalekit.govern.record import Closed, RunRecord, verify_run
 
 __all__ = ["verify_folder"]

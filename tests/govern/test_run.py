@@ -17,7 +17,7 @@ import torch
 from small_run import begin, finish
 
 from scalekit.govern import GovernError, ManifestError, RecordError, RunRecord, verify_run
-from scalekit.govern.projection import fingerprint_of_file
+from scalekit.govern.fingerprint import fingerprint_of_file
 from scalekit.journal import JournalError
 from scalekit.signing import Signer
 
@@ -101,9 +101,16 @@ def test_weights_that_no_update_made_do_not_close(tmp_path: Path) -> None:
     for _ in range(6):
         other.step()
     with torch.no_grad():
-        other.model.blocks[0].fc1.weight[0, 0] += 0.5
+        other.model.blocks[0].fc1.weight[0, 0] += 1e-3
     finish(other)
     assert "before update 7" in closed(tmp_path / "other").why
+
+
+def test_a_record_of_another_format_is_refused(copy: Path) -> None:
+    header = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps({**header, "format": 1}))
+    with pytest.raises(RecordError, match="a record of format 1, and this version reads format"):
+        RunRecord(copy)
 
 
 def test_it_goes_on_after_a_kill_at_any_update(tmp_path: Path) -> None:

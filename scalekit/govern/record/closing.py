@@ -20,7 +20,8 @@ from scalekit.signing import SignatureError, open_envelope
 
 __all__ = ["Closed", "verify_run"]
 
-DRIFT = 1e-4
+# Between updates the same is computed of the same weights; released, perhaps on another machine.
+DRIFT, ROUNDING = 1e-6, 1e-4
 Fingerprint = Callable[[Path, bytes], np.ndarray[Any, Any]]
 
 
@@ -165,7 +166,7 @@ def _sealed(
         recorded = np.array(last["fingerprint"][0].to_list()).reshape(len(record.depths), -1)
         found = fingerprint(record.folder / RELEASED, nonce)
         off = float(np.linalg.norm(found - recorded) / np.linalg.norm(recorded))
-        same = off < DRIFT
+        same = off < ROUNDING
         said = (
             "the sum of the recorded updates" if same else f"not what the updates made ({off:.1e})"
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from scalekit.govern.record.recorder import CHAIN, EXAMPLES, HEADER, RecordError
+from scalekit.govern.record.recorder import CHAIN, EXAMPLES, HEADER, RecordError, read_header
 from scalekit.govern.record.segments import live_segments
 from scalekit.govern.record.store import RunningStore
 from scalekit.journal import Event, read
@@ -30,7 +29,7 @@ class RunRecord:
         self.folder = Path(folder)
         if not (self.folder / HEADER).is_file():
             raise RecordError(f"{folder}: no record of a governed run here ({HEADER} is missing)")
-        self.header: dict[str, Any] = json.loads((self.folder / HEADER).read_text(encoding="utf-8"))
+        self.header: dict[str, Any] = read_header(self.folder)
 
     @cached_property
     def events(self) -> list[Event]:

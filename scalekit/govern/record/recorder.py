@@ -22,7 +22,7 @@ from scalekit.signing import Signer, merkle_root
 __all__ = ["Checkpoint", "RecordError", "Recorder"]
 
 Array = np.ndarray[Any, Any]
-FORMAT = 1
+FORMAT = 2
 CHAIN, HEADER, EXAMPLES, SEALED = "chain.jsonl", "run.json", "examples.parquet", "sealed.dsse.json"
 RELEASED = "checkpoint.safetensors"
 PREDICATE = "https://scalekit.dev/governed-run/v1"
@@ -138,7 +138,7 @@ class Recorder:
         """
         if not (folder / HEADER).is_file():
             raise RecordError(f"{folder}: no record to resume")
-        header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+        header = read_header(folder)
         events = read(folder / CHAIN)
         if any(e.kind == "sealed" for e in events):
             raise RecordError(f"{folder}: this run is sealed; begin a new one")
@@ -285,6 +285,23 @@ def last_checkpoint(folder: Path) -> Checkpoint | None:
         if whole:
             return _open(home)
     return None
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    """Return the header of the record in *folder*.
+
+    Raises
+    ------
+    RecordError
+        When the record is of another format.
+    """
+    header: dict[str, Any] = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+    if header["format"] != FORMAT:
+        raise RecordError(
+            f"{folder}: a record of format {header['format']}, and this version reads format "
+            f"{FORMAT}; read it with the version that wrote it"
+        )
+    return header
 
 
 def _open(folder: Path) -> Checkpoint:
