@@ -153,17 +153,12 @@ def _sketch(
     assert left is not None
     assert right is not None
     examples, steps, width = a.shape
-    narrow, bias = right[:width].t().to(a.dtype), right[width].to(a.dtype)
-    outer = left.t().to(g.dtype)
-    if steps == 1:
-        inputs = a[:, 0] @ narrow.t()
-        inputs = inputs + bias if biased else inputs
-        out = (g[:, 0] @ outer.t()).unsqueeze(2) * inputs.unsqueeze(1)
-        return out.flatten(1).to(left.dtype)
-    narrow, outer = narrow.expand(examples, -1, -1), outer.expand(examples, -1, -1)
+    narrow, lined = right[:width].t().to(a.dtype), a.reshape(-1, width).t()
     if biased:
-        inputs = torch.baddbmm(bias.view(1, -1, 1), narrow, a.transpose(1, 2))
+        inputs = torch.addmm(right[width].to(a.dtype).unsqueeze(1), narrow, lined)
     else:
-        inputs = torch.bmm(narrow, a.transpose(1, 2))
-    out = torch.bmm(torch.bmm(outer, g.transpose(1, 2)), inputs.transpose(1, 2))
+        inputs = narrow @ lined
+    outputs = left.t().to(g.dtype) @ g.reshape(-1, g.shape[2]).t()
+    inputs = inputs.view(-1, examples, steps).permute(1, 2, 0)
+    out = torch.bmm(outputs.view(-1, examples, steps).transpose(0, 1), inputs)
     return out.flatten(1).to(left.dtype)
