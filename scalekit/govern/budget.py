@@ -71,7 +71,8 @@ def _cap(applied: np.ndarray[Any, Any], floor: float) -> float:
     def falls_short(place: int) -> bool:
         tau, above = float(a[place]), len(a) - 1 - place
         reached = (float(totals[place]) + above * tau) ** 2
-        return reached < wanted * (1 - 1e-6) * (float(powers[place]) + above * tau * tau)
+        least = wanted * (1 - 1e-6) * (float(powers[place]) + above * tau * tau)
+        return not reached >= least  # what is not a number falls short too
 
     positive = range(len(a) - active, len(a))
     place = positive[bisect_left(positive, True, key=falls_short) - 1]
