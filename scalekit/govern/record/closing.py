@@ -165,7 +165,8 @@ def _sealed(
         last = record.rows("updates").select(pl.col("fingerprint").last()).collect()
         recorded = np.array(last["fingerprint"][0].to_list()).reshape(len(record.depths), -1)
         found = fingerprint(record.folder / RELEASED, nonce)
-        off = float(np.linalg.norm(found - recorded) / np.linalg.norm(recorded))
+        size = np.linalg.norm(recorded, axis=1).clip(1e-30)
+        off = float((np.linalg.norm(found - recorded, axis=1) / size).max())
         same = off < ROUNDING
         said = (
             "the sum of the recorded updates" if same else f"not what the updates made ({off:.1e})"
