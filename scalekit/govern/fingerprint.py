@@ -20,17 +20,17 @@ class Fingerprint:
     """A linear map from a model's parameters to [L, k] numbers, at the cost of reading them once.
 
     The rows of a matrix are summed with Gaussian weights; of the sum, and of vectors, each entry
-    goes with a Gaussian weight to one of the k numbers of its depth. So no change of weights that
-    was made without the nonce leaves the numbers as they are, and their squares sum in expectation
-    to that of the weights. ``rows`` are the weights of each matrix's rows, None for vectors;
-    ``entries`` [n] those of the entries, ``places`` [n] where each lies in lines of k, and
-    ``within`` [L, lines] whose depth a line is.
+    goes with a Gaussian weight to one of the k numbers of its depth. So a change that was made
+    without the nonce leaves the numbers as they are only by a chance as small as rounding is, and
+    their squares sum in expectation to that of the weights. ``rows`` are the weights of each
+    matrix's rows, None for vectors; ``entries`` [n] those of the entries, ``places`` [n] where each
+    lies in lines of k, and ``lines`` [L] how many are each depth's, one depth after the other.
     """
 
     rows: tuple[Tensor | None, ...]
     entries: Tensor
     places: Tensor
-    within: Tensor
+    lines: tuple[int, ...]
     k: int
 
     @classmethod
@@ -38,10 +38,10 @@ class Fingerprint:
         cls, names: Sequence[str], depths: Sequence[int], shapes: Sequence[Sequence[int]],
         count: int, k: int, nonce: bytes, device: torch.device | str, dtype: torch.dtype,
     ) -> Fingerprint:  # fmt: skip
-        """Draw the map of parameters with *names*, *depths* (of *count*) and *shapes*."""
+        """Draw the map of parameters with *names*, *shapes* and ascending *depths* (of *count*)."""
         rows: list[Tensor | None] = []
         entries, places = [], []
-        owners: list[int] = []
+        lines = [0] * count
         for name, depth, shape in zip(names, depths, shapes, strict=True):
             seed = hashlib.sha256(b"fingerprint" + nonce + name.encode()).digest()
             rng = np.random.default_rng(int.from_bytes(seed, "little"))
@@ -50,27 +50,27 @@ class Fingerprint:
             rows.append(torch.from_numpy(drawn).to(device, dtype) if drawn is not None else None)
             width = int(np.prod(shape[1:] if matrix else shape, dtype=np.int64))
             entries.append(rng.standard_normal(width))
-            places.append(np.arange(width) + len(owners) * k)
-            owners += [depth] * -(-width // k)
-        within = torch.arange(count).unsqueeze(1) == torch.tensor(owners)
+            places.append(np.arange(width) + sum(lines) * k)
+            lines[depth] += -(-width // k)
         return cls(
             tuple(rows),
             torch.from_numpy(np.concatenate(entries)).to(device, dtype),
             torch.from_numpy(np.concatenate(places)).to(device),
-            within.to(device, dtype),
+            tuple(lines),
             k,
         )
 
     def __call__(self, values: Iterable[Tensor]) -> Tensor:
         """Return the fingerprint [L, k] of the parameters, in the order of the draw."""
         known = (v.detach().to(self.entries.device, self.entries.dtype) for v in values)
-        lines = [
+        sums = [
             value.reshape(-1) if row is None else row @ value.flatten(1)
             for row, value in zip(self.rows, known, strict=True)
         ]
-        out = self.entries.new_zeros(self.within.shape[1] * self.k)
-        out.index_copy_(0, self.places, torch.cat(lines) * self.entries)
-        return self.within @ out.view(-1, self.k)
+        out = self.entries.new_zeros(sum(self.lines) * self.k)
+        out.index_copy_(0, self.places, torch.cat(sums) * self.entries)
+        # Sums, and no product of matrices: those may be set to a lower precision.
+        return torch.stack([part.sum(0) for part in out.view(-1, self.k).split(self.lines)])
 
 
 def places_of_parameters(leaves: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:

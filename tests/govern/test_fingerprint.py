@@ -19,9 +19,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 }  # fmt: skip
 
 
-def governed(name: str, nonce: bytes = b"secret") -> Governor:
+def governed(name: str) -> Governor:
     torch.manual_seed(0)
-    return govern(MODELS[name](), sketch=64, nonce=nonce)
+    return govern(MODELS[name](), sketch=64, nonce=b"secret")
 
 
 @pytest.mark.parametrize("name", MODELS)
