@@ -26,6 +26,7 @@ __all__ = [
     "by_example",
     "coefficients",
     "entry",
+    "squares",
 ]
 
 # Columns of a probe. All three add up over several uses of a leaf within one batch: norms to an
@@ -81,6 +82,13 @@ def by_example(value: Tensor, examples: int, what: str) -> Tensor:
             "must hold the examples (batch_first=True), or their rows one example after the other"
         )
     return value.reshape(examples, -1, value.shape[-1])
+
+
+def squares(values: Tensor) -> Tensor:
+    """Return the sum of squares [B] of each row of *values* [B, n], in 32 bits at least."""
+    wide = torch.promote_types(values.dtype, torch.float32)
+    # A norm reads its rows once; a product of them with themselves takes three times as long.
+    return torch.linalg.vector_norm(values, dim=1, dtype=wide).square()
 
 
 def coefficients(

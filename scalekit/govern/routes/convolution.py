@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from scalekit.govern.routes.account import RouteError, Site, Terms, coefficients, entry
+from scalekit.govern.routes.account import RouteError, Site, Terms, coefficients, entry, squares
 
 __all__ = ["convolution", "gradients_by_example"]
 
@@ -78,17 +78,16 @@ class _Convolution(torch.autograd.Function):
         gx = _backward(gy, x, weight, window, [True, False])[0] if wanted else None  # type: ignore[assignment]
         shift = gy.flatten(2).sum(2).view(mask.shape[0], per, -1).sum(1) if biased else None
         whole = mask.shape[0] * weight.numel() * x.element_size() <= KEPT_BYTES
-        squares, sketches, kept = [], [], []
+        found, sketches, kept = [], [], []
         for each in _parts(x, gy, weight, window, mask.shape[0], whole):
-            wide = each.flatten(1).to(torch.promote_types(each.dtype, torch.float32))
-            squares.append(torch.linalg.vecdot(wide, wide))
+            found.append(squares(each.flatten(1)))
             if terms.sketch:
                 sketches.append(left.t() @ (each.flatten(2).to(left.dtype) @ right[:-1]))
             if whole:
                 kept.append(each)
-        square, sketch = torch.cat(squares), torch.cat(sketches) if terms.sketch else None
+        square, sketch = torch.cat(found), torch.cat(sketches) if terms.sketch else None
         if shift is not None:
-            square = square + shift.to(square.dtype).square().sum(1)
+            square = square + squares(shift)
             if sketch is not None:
                 sketch = sketch + (shift.to(left.dtype) @ left).unsqueeze(2) * right[-1]
         c, norm = coefficients(square, mask, reference, terms)

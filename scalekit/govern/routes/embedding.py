@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from scalekit.govern.routes.account import RouteError, Site, Terms, coefficients, entry
+from scalekit.govern.routes.account import RouteError, Site, Terms, coefficients, entry, squares
 
 __all__ = ["embedding"]
 
@@ -81,6 +81,6 @@ def _squared_norms(g: Tensor, tokens: Tensor) -> Tensor:
     keys = (owner * (tokens.max() + 1) + tokens).reshape(-1)
     found, place = torch.unique(keys, return_inverse=True)
     total = g.new_zeros(len(found), width).index_add_(0, place, g.reshape(-1, width))
-    square = torch.linalg.vecdot(total, total)
+    square = squares(total)
     example = torch.div(found, tokens.max() + 1, rounding_mode="floor")
     return square.new_zeros(examples).index_add_(0, example, square)

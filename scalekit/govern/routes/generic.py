@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from scalekit.govern.routes.account import RouteError, Site, Terms, coefficients, entry
+from scalekit.govern.routes.account import RouteError, Site, Terms, coefficients, entry, squares
 
 __all__ = ["broadcast", "generic"]
 
@@ -89,7 +89,7 @@ class _Generic(torch.autograd.Function):
         square = sketch = None
         if ctx.terms.account:
             each = _each(ctx.call, ctx.xs, ctx.ps, ctx.y, gy)
-            square = each.square().sum(1)
+            square = squares(each)
             if ctx.terms.sketch:
                 sketch = each.to(left.dtype) @ left
         c, norm = coefficients(square, mask, reference, ctx.terms)
@@ -150,7 +150,7 @@ class _Broadcast(torch.autograd.Function):
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
         mask, reference, left = ctx.saved_tensors
         each = gy.flatten(1)
-        square = each.square().sum(1) if ctx.terms.account else None
+        square = squares(each) if ctx.terms.account else None
         c, norm = coefficients(square, mask, reference, ctx.terms)
         wanted = ctx.terms.account and ctx.terms.sketch
         account = entry(norm, c, each.to(left.dtype) @ left if wanted else None)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from scalekit.govern.routes.account import Site, Terms, by_example, coefficients, entry
+from scalekit.govern.routes.account import Site, Terms, by_example, coefficients, entry, squares
 
 __all__ = ["linear"]
 
@@ -107,12 +107,10 @@ def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, 
     norm of Li et al. 2021, arXiv:2110.05679), or the gradients themselves where that is less work.
     """
     examples, steps, d, p = *a.shape, g.shape[2]
-    wide = torch.promote_types(a.dtype, torch.float32)
     if steps == 1:
-        inputs, outputs = a[:, 0].to(wide), g[:, 0].to(wide)
-        square = torch.linalg.vecdot(inputs, inputs)
+        square = squares(a[:, 0])
         square = square if shift is None else square + 1
-        return square * torch.linalg.vecdot(outputs, outputs), None
+        return square * squares(g[:, 0]), None
     each = None
     size = examples * d * p * a.element_size()
     share = GRAM_SHARE_CACHED if size <= CACHED_BYTES else GRAM_SHARE
@@ -120,16 +118,12 @@ def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, 
         square = _gram_product(a, g)
     else:
         part = examples if size <= KEPT_BYTES else max(1, KEPT_BYTES * examples // size)
-        squares = []
+        found = []
         for x, y in zip(a.split(part), g.split(part), strict=True):
             each = torch.bmm(y.transpose(1, 2), x)
-            flat = each.flatten(1).to(wide)
-            squares.append(torch.linalg.vecdot(flat, flat))
-        square, each = torch.cat(squares), each if part == examples else None
-    if shift is not None:
-        shift = shift.to(wide)
-        square = square + torch.linalg.vecdot(shift, shift)
-    return square, each
+            found.append(squares(each.flatten(1)))
+        square, each = torch.cat(found), each if part == examples else None
+    return square if shift is None else square + squares(shift), each
 
 
 def _gram_product(a: Tensor, g: Tensor) -> Tensor:

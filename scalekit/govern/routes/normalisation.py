@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from scalekit.govern.routes.account import Site, Terms, by_example, coefficients, entry
+from scalekit.govern.routes.account import Site, Terms, by_example, coefficients, entry, squares
 
 __all__ = ["group_norm", "layer_norm", "rms_norm"]
 
@@ -44,10 +44,7 @@ def _small(
     """Combine the examples' own gradients [B, d]: gradients of weight and bias, and the account."""
     square = sketch = None
     if terms.account:
-        wide = torch.promote_types(gw.dtype, torch.float32)
-        square = gw.to(wide).square().sum(1)
-        if gb is not None:
-            square = square + gb.to(wide).square().sum(1)
+        square = squares(gw) if gb is None else squares(gw) + squares(gb)
         if terms.sketch:
             assert left is not None
             assert right is not None
