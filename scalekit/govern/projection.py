@@ -13,6 +13,8 @@ from torch import Tensor
 
 __all__ = ["Projection"]
 
+BLOCK, WIDE = 32, 512  # rows taken at a time from matrices that wide
+
 
 def sides(k: int) -> tuple[int, int]:
     """Return (ka, kb) with ka * kb = k, ka a power of two and ka >= kb."""
@@ -107,7 +109,20 @@ class Projection:
         else:
             stored = weight.flatten(1)  # output by input, except where it is turned
             matrix = stored.t() if self.kind in ("transposed", "table") else stored
-            total = (left.t() @ matrix) @ right[: matrix.shape[1]]
+            total = _narrow_product(left, matrix) @ right[: matrix.shape[1]]
         if bias is not None:
             total = torch.addr(total, left.t() @ bias, right[-1])
         return total.reshape(-1)
+
+
+def _narrow_product(left: Tensor, matrix: Tensor) -> Tensor:
+    """Return ``left.T @ matrix`` of a narrow *left*.
+
+    On a CPU one product of so few rows copies the matrix before it multiplies; blocks stay in the
+    cache.
+    """
+    rows, width = matrix.shape
+    if not matrix.is_cpu or not matrix.is_contiguous() or width < WIDE or rows % BLOCK:
+        return left.t() @ matrix
+    blocks = left.t().unflatten(1, (-1, BLOCK)).transpose(0, 1)
+    return torch.bmm(blocks, matrix.view(-1, BLOCK, width)).sum(0)

@@ -154,5 +154,6 @@ def _sketch(
         inputs = narrow @ lined
     outputs = left.t().to(g.dtype) @ g.reshape(-1, g.shape[2]).t()
     inputs = inputs.view(-1, examples, steps).permute(1, 2, 0)
-    out = torch.bmm(outputs.view(-1, examples, steps).transpose(0, 1), inputs)
+    join = torch.mul if steps == 1 else torch.bmm  # one step: an outer product
+    out = join(outputs.view(-1, examples, steps).transpose(0, 1), inputs)
     return out.flatten(1).to(left.dtype)
