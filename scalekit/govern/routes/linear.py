@@ -14,9 +14,9 @@ from scalekit.govern.routes.account import Site, Terms, by_example, coefficients
 __all__ = ["linear"]
 
 # Gram matrices are less work than the examples' own gradients up to this share of the latter's;
-# gradients that fit the cache are made sooner, and more than KEPT_BYTES are never kept.
-GRAM_SHARE, GRAM_SHARE_CACHED = 1.5, 0.6
-CACHED_BYTES, KEPT_BYTES = 1 << 24, 1 << 28
+# gradients that are kept, up to KEPT_BYTES, need no second product and are made sooner.
+GRAM_SHARE, GRAM_SHARE_KEPT = 1.5, 0.65
+KEPT_BYTES = 1 << 28
 STRIP = 32  # rows of a Gram matrix made at a time, at least: fewer are slower than they save
 
 
@@ -113,7 +113,7 @@ def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, 
         return square * squares(g[:, 0]), None
     each = None
     size = examples * d * p * a.element_size()
-    share = GRAM_SHARE_CACHED if size <= CACHED_BYTES else GRAM_SHARE
+    share = GRAM_SHARE_KEPT if size <= KEPT_BYTES else GRAM_SHARE
     if steps * (d + p) < share * d * p:
         square = _gram_product(a, g)
     else:
