@@ -69,6 +69,7 @@ class FinishedRun(View):
             rows.join(ends, on="example").group_by("taught", "update").agg(pl.col("loss").mean())
         )
         drawn = figure("Training loss by rubric", x="update", y="loss (moving mean)")
+        drawn.update_layout(showlegend=True)  # also of one line: it is the rubric's name
         for (taught,), part in means.sort("taught", "update").group_by(
             "taught", maintain_order=True
         ):
