@@ -208,7 +208,9 @@ Adjudicator(items, disputed(labels), session)
     page.click(f"{ROOT} .sk-head")
     assert page.locator(f"{ROOT} .sk-vote").count() == 2
     notebook.press(["Enter"])
-    assert page.inner_text(ROOT).count("choose the value that holds") == 1
+    said = page.get_by_text("choose the value that holds")  # written anew, a moment later
+    said.wait_for()
+    assert said.count() == 1
     notebook.press(["2"])
     assert "choose the value" not in page.inner_text(ROOT)
     notebook.press(["Shift+E", "Enter"])
