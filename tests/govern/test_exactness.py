@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from governed_models import CNN, GPT, Mixed, classified, each_token, images, nex
 from torch import nn
 
 from scalekit.govern import GovernError, govern, verify
+from scalekit.govern.routes.account import squares
 
 OWN: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], Any]] = {
     "linear, embedding, layer norm": (GPT, next_token, tokens()),
@@ -46,6 +48,33 @@ def test_hugging_face_layouts_are_exact(name: str) -> None:
         # Llama and T5 normalise in float32 whatever the weights are.
         limit = 1e-6 if name in ("llama", "t5") else 1e-12
         assert verify(model, loss, batch, examples=5).worst < limit
+
+
+@pytest.mark.parametrize("share", [0.0, 99.0])
+@pytest.mark.parametrize("kept", [0, 1 << 28])
+def test_every_way_to_the_norms_is_exact(
+    share: float, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradients of the examples kept, or a few at a time, or Gram matrices."""
+    for route in ("linear", "convolution"):
+        monkeypatch.setattr(sys.modules[f"scalekit.govern.routes.{route}"], "KEPT_BYTES", kept)
+    for limit in ("GRAM_SHARE", "GRAM_SHARE_KEPT"):
+        monkeypatch.setattr(sys.modules["scalekit.govern.routes.linear"], limit, share)
+    for make, loss, batch in (
+        OWN["linear, embedding, layer norm"],
+        OWN["convolutions, group norm"],
+    ):
+        torch.manual_seed(0)
+        examples = len(batch[0] if isinstance(batch, tuple) else batch)
+        assert verify(make(), loss, batch, examples=examples).worst < 1e-12
+
+
+@pytest.mark.parametrize("width", [5, 1024, 1500, 300_000])
+def test_sums_of_squares_keep_the_digits_of_float32(width: int) -> None:
+    values = torch.randn(3, width, generator=torch.Generator().manual_seed(0))
+    wanted = values.double().square().sum(1)
+    assert float(((squares(values).double() - wanted) / wanted).abs().max()) < 1e-6
+    assert squares(values.bfloat16()).dtype == torch.float32
 
 
 @pytest.mark.parametrize(

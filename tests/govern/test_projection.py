@@ -1,4 +1,4 @@
-"""The projection of a leaf's gradients: linear, the same however it is computed."""
+"""The projection of a leaf's gradients: the same however it is computed."""
 
 from __future__ import annotations
 
