@@ -69,7 +69,7 @@ def test_every_way_to_the_norms_is_exact(
         assert verify(make(), loss, batch, examples=examples).worst < 1e-12
 
 
-@pytest.mark.parametrize("width", [5, 1024, 1500, 300_000])
+@pytest.mark.parametrize("width", [5, 4096, 5000, 300_000])
 def test_sums_of_squares_keep_the_digits_of_float32(width: int) -> None:
     values = torch.randn(3, width, generator=torch.Generator().manual_seed(0))
     wanted = values.double().square().sum(1)

@@ -32,7 +32,7 @@ __all__ = [
 # Columns of a probe. All three add up over several uses of a leaf within one batch: norms to an
 # upper bound (triangle inequality), sketches exactly.
 RAW, APPLIED, SKETCH = 0, 1, 2
-BLOCK = 1024  # numbers whose squares are added one after the other
+BLOCK = 4096  # numbers whose squares are added one after the other
 
 
 class RouteError(RuntimeError):
@@ -90,12 +90,12 @@ def squares(values: Tensor) -> Tensor:
     wide = torch.promote_types(values.dtype, torch.float32)
     # A norm reads its rows once; a product of them with themselves takes three times as long. It
     # adds one number after the other, so that long rows would lose digits.
+    if values.shape[1] <= BLOCK:
+        return torch.linalg.vector_norm(values, dim=1, dtype=wide).square()
     whole = values.shape[1] - values.shape[1] % BLOCK
-    rest = torch.linalg.vector_norm(values[:, whole:], dim=1, dtype=wide).square()
-    if not whole:
-        return rest
     blocks = values[:, :whole].unflatten(1, (-1, BLOCK))
-    return rest + torch.linalg.vector_norm(blocks, dim=2, dtype=wide).square().sum(1)
+    found = torch.linalg.vector_norm(blocks, dim=2, dtype=wide).square().sum(1)
+    return found + squares(values[:, whole:])
 
 
 def coefficients(
