@@ -240,7 +240,7 @@ def _finish(axes: Any, layout: Mapping[str, Any], traces: Iterable[Mapping[str, 
         spine.set_color(INK)
         spine.set_alpha(0.4)
     told = [str(t["name"]) for t in traces if t.get("name")]
-    if len(told) > 1:
+    if told and layout.get("showlegend", len(told) > 1):
         # As many beside each other as the longest name leaves room for.
         style: dict[str, Any] = {"ncols": max(1, min(4, 100 // (max(map(len, told)) + 6)))}
         style["reverse"] = (layout.get("legend") or {}).get("traceorder") == "reversed"

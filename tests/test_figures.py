@@ -43,6 +43,13 @@ def test_a_cloud_of_points_is_drawn_without_axes_and_with_every_name() -> None:
     assert named != plain
 
 
+def test_one_line_is_named_where_the_figure_asks_for_it() -> None:
+    made = figure("Loss").add_trace(go.Scatter(x=[1, 2], y=[2, 1], mode="lines", name="one rubric"))
+    plain = figure_png(made)
+    assert plain != figure_png(made.update_layout(showlegend=True))
+    assert plain == figure_png(made.update_layout(showlegend=False))
+
+
 def test_a_dollar_sign_in_a_name_is_no_formula() -> None:
     name = "under $5 or \\frac over $"
     made = drawn(([name, "b"], [0.2, 0.8]), (["c"], [0.5]))
