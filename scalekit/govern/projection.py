@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Projection"]
+__all__ = ["Projection", "columns_of", "project", "row_of_bias"]
 
-BLOCK, WIDE = 32, 512  # rows taken at a time from matrices that wide
+LEAST, MOST = 0.5, (math.sqrt(45) - 1) / 4  # sizes of single entries: their mean square is 1
+SINGLE = 3  # threads up to which one that reads its input once is done sooner
 
 
 def sides(k: int) -> tuple[int, int]:
@@ -24,22 +25,87 @@ def sides(k: int) -> tuple[int, int]:
     return ka, k // ka
 
 
+def columns_of(left: Tensor, right: Tensor, k: int) -> tuple[int, int]:
+    """Return how many columns the two sides of a projection to *k* numbers have."""
+    if left.dim() == 2:
+        return left.shape[1], k // left.shape[1]
+    return (k // right.shape[1], right.shape[1]) if right.dim() == 2 else sides(k)[::-1]
+
+
+def project(values: Tensor, side: Tensor, columns: int) -> Tensor:
+    """Return *values* [..., n] times one side of a projection, [..., columns].
+
+    *side* is a matrix [n, columns] or, for one with a single entry in each row, these n weights:
+    column j has the j-th of as many blocks of rows, and the j-th of the rows left over. What
+    follows the n rows is the bias's.
+    """
+    n = values.shape[-1]
+    if side.dim() == 1 and values.dtype == side.dtype and not torch.compiler.is_compiling():
+        return _blocks(values, side[:n], columns)
+    matrix = side[:n] if side.dim() == 2 else _matrix(side[:n], columns)
+    flat = matrix.t().to(values.dtype) @ values.reshape(-1, n).t()
+    return flat.t().view(*values.shape[:-1], columns)
+
+
+def row_of_bias(side: Tensor, n: int) -> Tensor:
+    """Return the row of a *side* that follows its first *n*."""
+    return side[n] if side.dim() == 2 else side[n:]
+
+
+def _blocks(values: Tensor, weights: Tensor, columns: int) -> Tensor:
+    """Return the projection by a matrix with one entry in each row; *values* are read once."""
+    width = len(weights) // columns
+    whole = width * columns
+    # Torch has no such sum: it multiplies first, and reads and writes all values again.
+    out = torch.from_numpy(
+        np.einsum(
+            "...kw,kw->...k",
+            values[..., :whole].detach().unflatten(-1, (columns, width)).numpy(),
+            weights[:whole].view(columns, width).numpy(),
+        )
+    )
+    if whole < len(weights):
+        out[..., : len(weights) - whole] += values[..., whole:].detach() * weights[whole:]
+    return out
+
+
+def _matrix(weights: Tensor, columns: int) -> Tensor:
+    """Return the matrix [n, columns] with one entry in each row."""
+    n = len(weights)
+    width = n // columns
+    row = torch.arange(n, device=weights.device)
+    column = torch.where(row < width * columns, row // max(width, 1), row - width * columns)
+    chosen = column.unsqueeze(1) == torch.arange(columns, device=weights.device)
+    # Narrow matrices: a product takes half as long with them, in rows, on its left.
+    return (weights.unsqueeze(1) * chosen).t().contiguous().t()
+
+
 @dataclass(frozen=True)
 class Projection:
     """A linear map from tensors shaped as a leaf's parameters to k numbers.
 
-    Entries are Rademacher, scaled so that squared norms keep their expectation. ``kind``:
-    ``matrix`` and ``transposed`` (Kronecker product ``left.T W right``, the last row of ``right``
-    for the bias; LoGra, Choe et al. 2024, arXiv:2405.13954), ``table`` (the same for looked-up
-    rows), ``small`` (vectors) or ``flat`` (all parameters in a row). ``turned``: in the layout of
-    the leaf whose weight this one shares, transposed.
+    ``kind``: ``matrix`` and ``transposed`` (``left.T W right``, a Kronecker product as in LoGra,
+    Choe et al. 2024, arXiv:2405.13954; what follows the inputs in ``right`` is the bias's),
+    ``table`` (the same for looked-up rows), ``small`` (vectors) or ``flat`` (all parameters in a
+    row). Squared norms keep their expectation. The sides of outputs and inputs have a single entry
+    in each row, a sign with a size: a count sketch (Charikar et al. 2002) whose buckets are blocks,
+    so that a projection costs one reading. Sizes differ so that no two entries cancel out. All
+    other entries are Rademacher. ``turned``: in the layout of the leaf whose weight this one
+    shares, transposed.
     """
 
     kind: str
+    k: int
     left: Tensor
     right: Tensor | None
     shapes: tuple[tuple[int, ...], ...]
     turned: bool = False
+
+    @property
+    def columns(self) -> tuple[int, int]:
+        """How many columns the sides of outputs and inputs have."""
+        assert self.right is not None
+        return columns_of(self.left, self.right, self.k)
 
     @classmethod
     def draw(
@@ -52,23 +118,28 @@ class Projection:
 
         def signs(rows: int, columns: int) -> Tensor:
             drawn = rng.integers(0, 2, (rows, columns), dtype=np.int8) * 2 - 1
-            made = torch.from_numpy(drawn).to(device, dtype) / math.sqrt(columns)
-            # Narrow matrices: a product takes half as long with them, in rows, on its left.
-            return made.t().contiguous().t()
+            return torch.from_numpy(drawn).to(device, dtype) / math.sqrt(columns)
+
+        def blocks(rows: int, columns: int) -> Tensor:
+            drawn = (rng.integers(0, 2, rows) * 2 - 1) * rng.uniform(LEAST, MOST, rows)
+            weights = torch.from_numpy(drawn).to(device, dtype)
+            single = weights.is_cpu and torch.get_num_threads() <= SINGLE
+            return weights if single else _matrix(weights, columns)
 
         kept = tuple(tuple(s) for s in shapes)
         first = kept[0]
         if kind == "flat":
-            return cls(kind, signs(sum(map(math.prod, kept)), k), None, kept)
+            return cls(kind, k, signs(sum(map(math.prod, kept)), k), None, kept)
         if kind == "small":
-            return cls(kind, signs(math.prod(first), k), signs(math.prod(first), k), kept)
+            return cls(kind, k, signs(math.prod(first), k), signs(math.prod(first), k), kept)
         ka, kb = sides(k)
         if kind == "table":
-            return cls(kind, signs(first[1], kb), signs(first[0], ka), kept)
+            return cls(kind, k, blocks(first[1], kb), signs(first[0], ka), kept)
         out, inner = (
             (first[1], first[0]) if kind == "transposed" else (first[0], math.prod(first[1:]))
         )
-        return cls(kind, signs(out, kb), signs(inner + 1, ka), kept)
+        left, right = blocks(out, kb), blocks(inner, ka)
+        return cls(kind, k, left, _followed(right, signs(1, ka)), kept)
 
     def shared(self, other: Projection) -> Projection | None:
         """Return this projection with the weight's part of *other*; None if there is none."""
@@ -78,15 +149,16 @@ class Projection:
             return replace(self, left=other.left, right=other.right)
         if (self.kind, other.kind) != ("matrix", "table"):
             return None
-        bias = self.right[-1:, : other.left.shape[1]]
-        right = torch.cat([other.left, bias / torch.linalg.vector_norm(bias)])
-        return replace(self, left=other.right, right=right, turned=True)
+        bias = row_of_bias(self.right, math.prod(self.shapes[0][1:]))
+        bias = bias[: other.columns[0]]
+        bias = (bias / torch.linalg.vector_norm(bias)).unsqueeze(0)
+        return replace(self, left=other.right, right=_followed(other.left, bias), turned=True)
 
     def turn(self, sketch: Tensor) -> Tensor:
         """Return a sketch [..., k] in the layout of the leaf whose weight is shared."""
         if not self.turned:
             return sketch
-        return sketch.unflatten(-1, (self.left.shape[1], -1)).transpose(-1, -2).flatten(-2)
+        return sketch.unflatten(-1, self.columns).transpose(-1, -2).flatten(-2)
 
     def __call__(self, values: Sequence[Tensor | None]) -> Tensor:
         """Return the projection [k] of tensors shaped as the parameters; None counts as zeros."""
@@ -100,29 +172,24 @@ class Projection:
             return torch.cat(flat) @ left
         weight, bias = known[0], known[1] if len(known) > 1 else None
         if self.kind == "small":
-            total = left.new_zeros(left.shape[1])
+            total = left.new_zeros(self.k)
             if weight is not None:
                 total = total + weight.reshape(-1) @ left
             return total + bias.reshape(-1) @ right if bias is not None else total
-        if weight is None:
-            total = left.new_zeros(left.shape[1], right.shape[1])
-        else:
-            stored = weight.flatten(1)  # output by input, except where it is turned
-            matrix = stored.t() if self.kind in ("transposed", "table") else stored
-            total = _narrow_product(left, matrix) @ right[: matrix.shape[1]]
+        outputs, inputs = self.columns
+        total = left.new_zeros(outputs, inputs)
+        if weight is not None and self.kind == "matrix":  # stored as output by input
+            total = project(project(weight.flatten(1), right, inputs).t(), left, outputs).t()
+        elif weight is not None:
+            total = project(project(weight, left, outputs).t(), right, inputs)
         if bias is not None:
-            total = torch.addr(total, left.t() @ bias, right[-1])
+            row = row_of_bias(right, math.prod(self.shapes[0]) // len(bias))
+            total = torch.addr(total, project(bias, left, outputs), row)
         return total.reshape(-1)
 
 
-def _narrow_product(left: Tensor, matrix: Tensor) -> Tensor:
-    """Return ``left.T @ matrix`` of a narrow *left*.
-
-    On a CPU one product of so few rows copies the matrix before it multiplies; blocks stay in the
-    cache.
-    """
-    rows, width = matrix.shape
-    if not matrix.is_cpu or not matrix.is_contiguous() or width < WIDE or rows % BLOCK:
-        return left.t() @ matrix
-    blocks = left.t().unflatten(1, (-1, BLOCK)).transpose(0, 1)
-    return torch.bmm(blocks, matrix.view(-1, BLOCK, width)).sum(0)
+def _followed(side: Tensor, row: Tensor) -> Tensor:
+    """Return *side* with one more row, [1, columns]."""
+    if side.dim() == 1:
+        return torch.cat([side, row.reshape(-1)])
+    return torch.cat([side.t(), row.t()], 1).t()

@@ -2,24 +2,124 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from scalekit.govern.projection import Projection
+from scalekit.govern.projection import Projection, project, row_of_bias
+
+
+@pytest.fixture(params=[1, 8])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Few threads read the values once; many multiply by a matrix."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def spelt_out(side: Tensor, rows: int, columns: int) -> Tensor:
+    """The matrix [rows, columns] that a side stands for, entry by entry."""
+    if side.dim() == 2:
+        return side[:rows]
+    out = torch.zeros(rows, columns, dtype=side.dtype)
+    width = rows // columns
+    for row in range(rows):
+        block = row // width if row < width * columns else row - width * columns
+        out[row, block] = side[row]
+    return out
 
 
 @pytest.mark.parametrize("kind", ["matrix", "transposed"])
-@pytest.mark.parametrize("inputs", [40, 640])  # wide matrices are taken in blocks of rows
-@pytest.mark.parametrize("outputs", [50, 96])
-def test_it_is_the_two_sided_product(kind: str, inputs: int, outputs: int) -> None:
+@pytest.mark.parametrize("inputs", [5, 40, 643])
+@pytest.mark.parametrize("outputs", [3, 50, 96])
+@pytest.mark.parametrize("k", [32, 64])
+def test_it_is_the_two_sided_product(
+    kind: str, inputs: int, outputs: int, k: int, threads: int
+) -> None:
     torch.manual_seed(0)
     weight = torch.randn(outputs, inputs, dtype=torch.float64)
     bias = torch.randn(outputs, dtype=torch.float64)
     stored = weight if kind == "matrix" else weight.t().contiguous()
     drawn = Projection.draw(
-        "leaf", kind, [stored.shape, bias.shape], 64, b"secret", "cpu", torch.float64
+        "leaf", kind, [stored.shape, bias.shape], k, b"secret", "cpu", torch.float64
     )
     assert drawn.right is not None
+    assert drawn.left.dim() == drawn.right.dim() == (1 if threads == 1 else 2)
+    left = spelt_out(drawn.left, outputs, k // 8)
+    right = torch.cat(
+        [spelt_out(drawn.right, inputs, 8), row_of_bias(drawn.right, inputs).unsqueeze(0)]
+    )
     whole = torch.cat([weight, bias.unsqueeze(1)], 1)
-    wanted = torch.einsum("pk,pd,dl->kl", drawn.left, whole, drawn.right).flatten()
+    wanted = torch.einsum("ok,oi,il->kl", left, whole, right).flatten()
     torch.testing.assert_close(drawn([stored, bias]), wanted, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        drawn([stored, None]) + drawn([None, bias]), wanted, rtol=1e-12, atol=1e-12
+    )
+
+
+def test_the_number_of_threads_does_not_change_the_draw() -> None:
+    drawn = []
+    before = torch.get_num_threads()
+    for count in (1, 8):
+        torch.set_num_threads(count)
+        drawn.append(
+            Projection.draw("a", "matrix", [(20, 30), (20,)], 64, b"s", "cpu", torch.float64)
+        )
+    torch.set_num_threads(before)
+    few, many = drawn
+    assert torch.equal(spelt_out(few.left, 20, 8), many.left)
+    assert few.right is not None
+    assert many.right is not None
+    assert torch.equal(spelt_out(few.right, 30, 8), many.right[:30])
+    assert torch.equal(few.right[30:], many.right[30])
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 9, 30, 256])
+def test_one_side_by_every_way(width: int) -> None:
+    torch.manual_seed(0)
+    values = torch.randn(4, 3, width)
+    side = torch.randn(width)
+    wanted = values.double() @ spelt_out(side, width, 8).double()
+    found = {
+        "at once": project(values, side, 8),
+        "with a gradient behind it": project(values.clone().requires_grad_(), side, 8),
+        "turned": project(values.transpose(0, 1).contiguous().transpose(0, 1), side, 8),
+        "as a matrix": project(values, spelt_out(side, width, 8), 8),
+        "compiled": torch.compile(project, backend="aot_eager", fullgraph=True)(values, side, 8),
+    }
+    for way, value in found.items():
+        torch.testing.assert_close(value.double(), wanted, rtol=1e-5, atol=1e-5, msg=way)
+    half = project(values.bfloat16(), side, 8)
+    torch.testing.assert_close(half.double(), wanted, rtol=0.05, atol=0.2)
+
+
+def test_squared_norms_keep_their_expectation() -> None:
+    weight, bias = torch.randn(24, 17).double(), torch.randn(24).double()
+    size = float(weight.square().sum() + bias.square().sum())
+    found = [
+        float(
+            Projection.draw(
+                "leaf", "matrix", [weight.shape, bias.shape], 64, str(n).encode(), "cpu",
+                torch.float64,
+            )([weight, bias]).square().sum()
+        )
+        for n in range(2000)
+    ]  # fmt: skip
+    assert np.mean(found) / size == pytest.approx(1, abs=4 * np.std(found) / size / 2000**0.5)
+
+
+def test_entries_that_cancel_within_a_block_are_seen() -> None:
+    """Two equal entries of opposite sign: signs alone would lose every other such pair."""
+    seen = 0
+    for n in range(200):
+        drawn = Projection.draw(
+            "leaf", "matrix", [(64, 64)], 64, str(n).encode(), "cpu", torch.float64
+        )
+        pair = torch.zeros(64, 64, dtype=torch.float64)
+        pair[10, 3], pair[11, 3] = 1, -1
+        seen += float(drawn([pair]).norm()) > 0.01 * 2**0.5
+    assert seen >= 0.95 * 200

@@ -22,7 +22,7 @@ from scalekit.signing import Signer, merkle_root
 __all__ = ["Checkpoint", "RecordError", "Recorder"]
 
 Array = np.ndarray[Any, Any]
-FORMAT = 2
+FORMAT = 3
 CHAIN, HEADER, EXAMPLES, SEALED = "chain.jsonl", "run.json", "examples.parquet", "sealed.dsse.json"
 RELEASED = "checkpoint.safetensors"
 PREDICATE = "https://scalekit.dev/governed-run/v1"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from scalekit.govern.projection import columns_of, project, row_of_bias
 from scalekit.govern.routes.account import RouteError, Site, Terms, coefficients, entry, squares
 
 __all__ = ["convolution", "gradients_by_example"]
@@ -78,18 +79,21 @@ class _Convolution(torch.autograd.Function):
         gx = _backward(gy, x, weight, window, [True, False])[0] if wanted else None  # type: ignore[assignment]
         shift = gy.flatten(2).sum(2).view(mask.shape[0], per, -1).sum(1) if biased else None
         whole = mask.shape[0] * weight.numel() * x.element_size() <= KEPT_BYTES
+        outputs, inputs = columns_of(left, right, terms.sketch) if terms.sketch else (0, 0)
         found, sketches, kept = [], [], []
         for each in _parts(x, gy, weight, window, mask.shape[0], whole):
             found.append(squares(each.flatten(1)))
             if terms.sketch:
-                sketches.append(left.t() @ (each.flatten(2).to(left.dtype) @ right[:-1]))
+                inner = project(each.flatten(2).to(left.dtype), right, inputs)
+                sketches.append(project(inner.transpose(1, 2), left, outputs).transpose(1, 2))
             if whole:
                 kept.append(each)
         square, sketch = torch.cat(found), torch.cat(sketches) if terms.sketch else None
         if shift is not None:
             square = square + squares(shift)
             if sketch is not None:
-                sketch = sketch + (shift.to(left.dtype) @ left).unsqueeze(2) * right[-1]
+                shifted = project(shift.to(left.dtype), left, outputs).unsqueeze(2)
+                sketch = sketch + shifted * row_of_bias(right, weight[0].numel())
         c, norm = coefficients(square, mask, reference, terms)
         account = entry(norm, c, sketch.flatten(1) if sketch is not None else None)
         c = c.to(gy.dtype)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from scalekit.govern.projection import columns_of, project
 from scalekit.govern.routes.account import RouteError, Site, Terms, coefficients, entry, squares
 
 __all__ = ["embedding"]
@@ -60,7 +61,8 @@ class _Embedding(torch.autograd.Function):
         c, norm = coefficients(square, mask, reference, ctx.terms)
         sketch = None
         if ctx.terms.account and ctx.terms.sketch:
-            pairs = torch.bmm((g @ left.to(g.dtype)).transpose(1, 2), right.to(g.dtype)[tokens])
+            outputs = project(g, left, columns_of(left, right, ctx.terms.sketch)[0])
+            pairs = torch.bmm(outputs.transpose(1, 2), right.to(g.dtype)[tokens])
             sketch = pairs.flatten(1).to(left.dtype)
         g = (g * c.to(g.dtype)[:, None, None]).reshape(-1, width)
         gw = g.new_zeros(ctx.shape).index_add(0, tokens.reshape(-1), g)

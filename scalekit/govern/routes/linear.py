@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from scalekit.govern.projection import columns_of, project, row_of_bias
 from scalekit.govern.routes.account import Site, Terms, by_example, coefficients, entry, squares
 
 __all__ = ["linear"]
@@ -85,8 +86,8 @@ def _parameters(
     shift = (g[:, 0] if g.shape[1] == 1 else g.sum(1)) if biased else None
     if terms.account:
         square, each = _squared_norms(a, g, shift)
-        if terms.sketch:
-            sketch = _sketch(a, g, left, right, biased)
+        if left is not None and right is not None:
+            sketch = _sketch(a, g, left, right, terms.sketch, biased)
     c, norm = coefficients(square, mask, reference, terms)
     account = entry(norm, c, sketch)
     c = c.to(g.dtype)
@@ -140,20 +141,12 @@ def _gram_product(a: Tensor, g: Tensor) -> Tensor:
     return total
 
 
-def _sketch(
-    a: Tensor, g: Tensor, left: Tensor | None, right: Tensor | None, biased: bool
-) -> Tensor:
-    """Return ``left.T G_i [a, 1]_i right`` flattened, [B, kb * ka]; the last row is the bias's."""
-    assert left is not None
-    assert right is not None
-    examples, steps, width = a.shape
-    narrow, lined = right[:width].t().to(a.dtype), a.reshape(-1, width).t()
+def _sketch(a: Tensor, g: Tensor, left: Tensor, right: Tensor, k: int, biased: bool) -> Tensor:
+    """Return ``left.T G_i [a, 1]_i right`` flattened, [B, k]; the last row is the bias's."""
+    to_left, to_right = columns_of(left, right, k)
+    outputs, inputs = project(g, left, to_left), project(a, right, to_right)
     if biased:
-        inputs = torch.addmm(right[width].to(a.dtype).unsqueeze(1), narrow, lined)
-    else:
-        inputs = narrow @ lined
-    outputs = left.t().to(g.dtype) @ g.reshape(-1, g.shape[2]).t()
-    inputs = inputs.view(-1, examples, steps).permute(1, 2, 0)
-    join = torch.mul if steps == 1 else torch.bmm  # one step: an outer product
-    out = join(outputs.view(-1, examples, steps).transpose(0, 1), inputs)
-    return out.flatten(1).to(left.dtype)
+        inputs = inputs + row_of_bias(right, a.shape[2]).to(inputs.dtype)
+    # One step: an outer product.
+    join = torch.mul if a.shape[1] == 1 else torch.bmm
+    return join(outputs.transpose(1, 2), inputs).flatten(1).to(left.dtype)
