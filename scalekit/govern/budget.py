@@ -16,7 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["allowed", "ceiling", "effective_contributors", "entropy_cap"]
+__all__ = [
+    "allowed",
+    "allowed_at_hand",
+    "effective_contributors",
+    "entropy_cap",
+    "entropy_cap_at_hand",
+]
+
+Array = np.ndarray[Any, Any]
 
 
 def effective_contributors(applied: Tensor) -> Tensor:
@@ -32,8 +40,6 @@ def entropy_cap(applied: Tensor, floor: float) -> Tensor:
     is a quadratic in tau, solved in closed form. On an accelerator this does not synchronise with
     the host.
     """
-    if _at_hand(applied):
-        return applied.new_tensor(_cap(applied.numpy(), floor))
     a, _ = applied.sort()
     count = a.shape[0]
     active = (a > 0).sum().clamp_min(1).to(a.dtype)
@@ -55,12 +61,7 @@ def entropy_cap(applied: Tensor, floor: float) -> Tensor:
     return torch.where(r > 0, torch.minimum(torch.maximum(at, a[place]), following), a[-1])
 
 
-def _at_hand(values: Tensor) -> bool:
-    """Whether NumPy can have the values without a copy: sooner done for the few of a batch."""
-    return values.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def _cap(applied: np.ndarray[Any, Any], floor: float) -> float:
+def entropy_cap_at_hand(applied: Array, floor: float) -> float:
     """Return :func:`entropy_cap` of norms in memory; its place is found by bisection."""
     a = np.sort(applied).astype(np.float64)
     active = int(np.count_nonzero(a))
@@ -88,17 +89,19 @@ def _cap(applied: np.ndarray[Any, Any], floor: float) -> float:
     return min(max(at, tau), float(a[place + 1]))
 
 
-def ceiling(applied: Tensor, floor: float, reference: Tensor) -> Tensor:
-    """Return the limit in force: the entropy cap, but never below *reference*."""
-    return torch.maximum(entropy_cap(applied, floor), reference)
-
-
 def allowed(applied: Tensor, floor: float, reference: Tensor) -> Tensor:
-    """Return the share [B] of each applied norm that :func:`ceiling` leaves, at most 1."""
-    tiny = torch.finfo(applied.dtype).tiny
-    if _at_hand(applied):
-        norms = applied.numpy()
-        limit = np.maximum(norms.dtype.type(_cap(norms, floor)), reference.numpy())
-        return torch.from_numpy(np.minimum(limit / np.maximum(norms, tiny), 1, dtype=norms.dtype))
-    limit = ceiling(applied, floor, reference)
-    return (limit / applied.clamp_min(tiny)).clamp_max(1)
+    """Return the share [B] of each applied norm that the budget leaves, at most 1.
+
+    What lies below *reference* is never cut.
+    """
+    limit = torch.maximum(entropy_cap(applied, floor), reference)
+    limit = limit.clamp_min(torch.finfo(applied.dtype).tiny)
+    return limit / torch.maximum(applied, limit)
+
+
+def allowed_at_hand(applied: Array, floor: float, reference: Array) -> Array:
+    """Return :func:`allowed` of norms in memory: sooner done for the few of a batch."""
+    least = max(entropy_cap_at_hand(applied, floor), float(np.finfo(applied.dtype).tiny))
+    limit = np.maximum(applied.dtype.type(least), reference)
+    share: Array = limit / np.maximum(applied, limit)
+    return share

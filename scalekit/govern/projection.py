@@ -54,19 +54,15 @@ def row_of_bias(side: Tensor, n: int) -> Tensor:
 
 def _blocks(values: Tensor, weights: Tensor, columns: int) -> Tensor:
     """Return the projection by a matrix with one entry in each row; *values* are read once."""
-    width = len(weights) // columns
+    v, w = values.detach().numpy(), weights.numpy()
+    width = len(w) // columns
     whole = width * columns
     # Torch has no such sum: it multiplies first, and reads and writes all values again.
-    out = torch.from_numpy(
-        np.einsum(
-            "...kw,kw->...k",
-            values[..., :whole].detach().unflatten(-1, (columns, width)).numpy(),
-            weights[:whole].view(columns, width).numpy(),
-        )
-    )
-    if whole < len(weights):
-        out[..., : len(weights) - whole] += values[..., whole:].detach() * weights[whole:]
-    return out
+    blocks = v[..., :whole].reshape(*v.shape[:-1], columns, width)
+    out = np.einsum("...kw,kw->...k", blocks, w[:whole].reshape(columns, width))
+    if whole < len(w):
+        out[..., : len(w) - whole] += v[..., whole:] * w[whole:]
+    return torch.from_numpy(out)
 
 
 def _matrix(weights: Tensor, columns: int) -> Tensor:
@@ -177,10 +173,11 @@ class Projection:
                 total = total + weight.reshape(-1) @ left
             return total + bias.reshape(-1) @ right if bias is not None else total
         outputs, inputs = self.columns
-        total = left.new_zeros(outputs, inputs)
-        if weight is not None and self.kind == "matrix":  # stored as output by input
+        if weight is None:
+            total = left.new_zeros(outputs, inputs)
+        elif self.kind == "matrix":  # stored as output by input
             total = project(project(weight.flatten(1), right, inputs).t(), left, outputs).t()
-        elif weight is not None:
+        else:
             total = project(project(weight, left, outputs).t(), right, inputs)
         if bias is not None:
             row = row_of_bias(right, math.prod(self.shapes[0]) // len(bias))

@@ -12,7 +12,13 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
 from scalekit.govern import EntropyBudget, RepresentationFloor, effective_rank, govern
-from scalekit.govern.budget import effective_contributors, entropy_cap
+from scalekit.govern.budget import (
+    allowed,
+    allowed_at_hand,
+    effective_contributors,
+    entropy_cap,
+    entropy_cap_at_hand,
+)
 from scalekit.govern.effort import Effort
 from scalekit.govern.record import RunningStore
 
@@ -30,7 +36,7 @@ def test_the_cap_holds_the_floor_and_is_the_highest_that_does(
     active = int((a > 0).sum())
     if not active:
         return
-    cap = float(entropy_cap(a, floor))
+    cap = entropy_cap_at_hand(norms, floor)
     assert float(effective_contributors(a.clamp_max(cap))) >= floor * active * (1 - 2e-6)
     if cap < float(a.max()):
         higher = effective_contributors(a.clamp_max(cap * 1.01))
@@ -50,10 +56,12 @@ def test_tensors_and_plain_numbers_agree(norms: np.ndarray, floor: float) -> Non
     a = torch.tensor(norms)
     if not (a > 0).any():
         return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.compiler, "is_compiling", lambda: True)
-        found = float(entropy_cap(a, floor))
-    assert found == pytest.approx(float(entropy_cap(a, floor)), rel=1e-5)
+    assert float(entropy_cap(a, floor)) == pytest.approx(
+        entropy_cap_at_hand(norms, floor), rel=1e-5
+    )
+    reference = np.asarray(0.1 * norms.max())
+    share = allowed(a, floor, torch.from_numpy(reference)).numpy()
+    np.testing.assert_allclose(share, allowed_at_hand(norms, floor, reference), rtol=1e-5)
 
 
 def test_kish_counts_equal_contributors() -> None:

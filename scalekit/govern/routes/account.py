@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from scalekit.govern.budget import allowed
+from scalekit.govern.budget import allowed, allowed_at_hand
 
 __all__ = [
     "APPLIED",
@@ -24,8 +25,7 @@ __all__ = [
     "Site",
     "Terms",
     "by_example",
-    "coefficients",
-    "entry",
+    "settle",
     "squares",
 ]
 
@@ -77,6 +77,8 @@ def by_example(value: Tensor, examples: int, what: str) -> Tensor:
     RouteError
         When the leading axis is not the examples, or a multiple of them: that is never guessed.
     """
+    if value.dim() == 3 and value.shape[0] == examples:
+        return value
     if value.dim() < 2 or value.shape[0] % examples:
         raise RouteError(
             f"{what}: got {tuple(value.shape)} for a batch of {examples} examples; the first axis "
@@ -98,24 +100,38 @@ def squares(values: Tensor) -> Tensor:
     return found + squares(values[:, whole:])
 
 
-def coefficients(
-    square: Tensor | None, mask: Tensor, reference: Tensor | None, terms: Terms
-) -> tuple[Tensor, Tensor | None]:
-    """Return the coefficient [B] of each example, and its raw norm [B] when *square* is known.
+def settle(
+    square: Tensor | None, sketch: Tensor | None, mask: Tensor, reference: Tensor | None,
+    terms: Terms,
+) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+    """Return the coefficient [B] of each example, and the gradient of the probe [B, 2 + k].
 
-    The coefficient is the mask, cut further where the entropy budget asks for it.
+    *square* [B] are squared norms of the examples' gradients, None where nothing is accounted for;
+    *sketch* [B, k] their sketches. The coefficient is the mask, cut further where the entropy
+    budget asks for it; the probe gets raw norm, applied norm and applied sketch.
     """
     if square is None:
         return mask, None
+    cut = terms.floor if reference is not None else 0.0
+    if square.is_cpu and not torch.compiler.is_compiling():
+        return _settle_at_hand(square, sketch, mask, reference, cut)
     norm = square.clamp_min(0).sqrt()
-    if terms.floor == 0 or reference is None:
-        return mask, norm
-    return mask * allowed(mask * norm, terms.floor, reference), norm
-
-
-def entry(norm: Tensor | None, c: Tensor, sketch: Tensor | None) -> Tensor | None:
-    """Return the gradient of the probe: raw norm, applied norm, applied sketch; [B, 2 + k]."""
-    if norm is None:
-        return None
+    c = mask * allowed(mask * norm, cut, reference) if cut and reference is not None else mask
     norms = torch.stack([norm, c * norm], 1)
-    return norms if sketch is None else torch.cat([norms, c.unsqueeze(1) * sketch], 1)
+    return c, norms if sketch is None else torch.cat([norms, c.unsqueeze(1) * sketch], 1)
+
+
+def _settle_at_hand(
+    square: Tensor, sketch: Tensor | None, mask: Tensor, reference: Tensor | None, floor: float
+) -> tuple[Tensor, Tensor]:
+    """Return :func:`settle`'s, by NumPy: a batch's few numbers cost less than calls of torch."""
+    norm, m = np.sqrt(np.maximum(square.numpy(), 0)), mask.numpy()
+    c = m
+    if floor and reference is not None:
+        c = m * allowed_at_hand(m * norm, floor, reference.numpy())
+    out = np.empty((len(norm), SKETCH + (sketch.shape[1] if sketch is not None else 0)), norm.dtype)
+    out[:, RAW] = norm
+    np.multiply(c, norm, out=out[:, APPLIED])
+    if sketch is not None:
+        np.multiply(c[:, None], sketch.numpy(), out=out[:, SKETCH:])
+    return torch.from_numpy(c), torch.from_numpy(out)

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from scalekit.govern.projection import columns_of, project, row_of_bias
-from scalekit.govern.routes.account import RouteError, Site, Terms, coefficients, entry, squares
+from scalekit.govern.routes.account import RouteError, Site, Terms, settle, squares
 
 __all__ = ["convolution", "gradients_by_example"]
 
@@ -94,8 +94,8 @@ class _Convolution(torch.autograd.Function):
             if sketch is not None:
                 shifted = project(shift.to(left.dtype), left, outputs).unsqueeze(2)
                 sketch = sketch + shifted * row_of_bias(right, weight[0].numel())
-        c, norm = coefficients(square, mask, reference, terms)
-        account = entry(norm, c, sketch.flatten(1) if sketch is not None else None)
+        sketch = sketch.flatten(1) if sketch is not None else None
+        c, account = settle(square, sketch, mask, reference, terms)
         c = c.to(gy.dtype)
         if whole:
             gw = (c @ kept[0].flatten(1)).view_as(weight)

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from scalekit.govern.projection import columns_of, project
-from scalekit.govern.routes.account import RouteError, Site, Terms, coefficients, entry, squares
+from scalekit.govern.routes.account import RouteError, Site, Terms, settle, squares
 
 __all__ = ["embedding"]
 
@@ -58,15 +58,15 @@ class _Embedding(torch.autograd.Function):
         if ctx.padding is not None:
             g = g.masked_fill((tokens == ctx.padding).unsqueeze(-1), 0)
         square = _squared_norms(g, tokens) if ctx.terms.account else None
-        c, norm = coefficients(square, mask, reference, ctx.terms)
         sketch = None
         if ctx.terms.account and ctx.terms.sketch:
             outputs = project(g, left, columns_of(left, right, ctx.terms.sketch)[0])
             pairs = torch.bmm(outputs.transpose(1, 2), right.to(g.dtype)[tokens])
             sketch = pairs.flatten(1).to(left.dtype)
+        c, account = settle(square, sketch, mask, reference, ctx.terms)
         g = (g * c.to(g.dtype)[:, None, None]).reshape(-1, width)
         gw = g.new_zeros(ctx.shape).index_add(0, tokens.reshape(-1), g)
-        return None, gw.to(ctx.kind), None, None, entry(norm, c, sketch), *[None] * 6
+        return None, gw.to(ctx.kind), None, None, account, *[None] * 6
 
 
 def _squared_norms(g: Tensor, tokens: Tensor) -> Tensor:

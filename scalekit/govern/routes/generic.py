@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from scalekit.govern.routes.account import RouteError, Site, Terms, coefficients, entry, squares
+from scalekit.govern.routes.account import RouteError, Site, Terms, settle, squares
 
 __all__ = ["broadcast", "generic"]
 
@@ -92,10 +92,9 @@ class _Generic(torch.autograd.Function):
             square = squares(each)
             if ctx.terms.sketch:
                 sketch = each.to(left.dtype) @ left
-        c, norm = coefficients(square, mask, reference, ctx.terms)
+        c, account = settle(square, sketch, mask, reference, ctx.terms)
         weighted = gy * c.to(gy.dtype).view(-1, *[1] * (gy.dim() - 1))
         gps = torch.autograd.grad(ctx.y, ctx.ps, weighted, allow_unused=True)
-        account = entry(norm, c, sketch)
         return None, None, None, None, None, account, *[None] * 5, *gxs, *gps
 
 
@@ -151,8 +150,7 @@ class _Broadcast(torch.autograd.Function):
         mask, reference, left = ctx.saved_tensors
         each = gy.flatten(1)
         square = squares(each) if ctx.terms.account else None
-        c, norm = coefficients(square, mask, reference, ctx.terms)
-        wanted = ctx.terms.account and ctx.terms.sketch
-        account = entry(norm, c, each.to(left.dtype) @ left if wanted else None)
+        sketch = each.to(left.dtype) @ left if ctx.terms.account and ctx.terms.sketch else None
+        c, account = settle(square, sketch, mask, reference, ctx.terms)
         gp = (c.to(each.dtype) @ each).view(1, *gy.shape[1:]).to(ctx.kind)
         return gp, None, account, *[None] * 6

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from scalekit.govern.projection import columns_of, project, row_of_bias
-from scalekit.govern.routes.account import Site, Terms, by_example, coefficients, entry, squares
+from scalekit.govern.routes.account import Site, Terms, by_example, settle, squares
 
 __all__ = ["linear"]
 
@@ -57,18 +57,25 @@ class _Linear(torch.autograd.Function):
         x, weight, mask, reference, left, right, rows, reach = ctx.saved_tensors
         gx = gw = gb = account = None
         examples = mask.shape[0]
-        a, g = by_example(x, examples, "Linear"), by_example(gy, examples, "Linear")
         back = weight.t() if ctx.transposed else weight
-        kept = g  # of the examples that are needed
-        if reach is not None and g.shape[1] > 1:
-            kept = g.index_select(0, reach)
+        wanted = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
+        if x.dim() == 2 and x.shape[0] == examples:
+            gx = gy @ back if ctx.needs_input_grad[0] else None
+            if wanted:
+                gw, gb, account = _parameters_of_single_steps(
+                    x, gy, mask, reference, left, right, ctx.terms, ctx.biased
+                )
+                gw = gw.t() if ctx.transposed else gw
+            return gx, gw, gb, None, account, *[None] * 7
+        a, g = by_example(x, examples, "Linear"), by_example(gy, examples, "Linear")
+        kept = g if reach is None else g.index_select(0, reach)  # of the examples that are needed
         if ctx.needs_input_grad[0]:
             gx = kept @ back
             if kept is not g:
                 gx = gx.new_zeros(*g.shape[:2], gx.shape[2]).index_copy_(0, reach, gx)
             gx = gx.view(x.shape)
-        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-            if rows is not None and g.shape[1] > 1:
+        if wanted:
+            if rows is not None:
                 same = reach is not None and reach.data_ptr() == rows.data_ptr()
                 g = kept if same else g.index_select(0, rows)
                 a, mask = a.index_select(0, rows), mask.index_select(0, rows)
@@ -83,13 +90,13 @@ def _parameters(
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:  # fmt: skip
     """Return the gradients of weight and bias, and the account; *a* [B, T, d], *g* [B, T, p]."""
     square = each = sketch = None
-    shift = (g[:, 0] if g.shape[1] == 1 else g.sum(1)) if biased else None
+    shift = g.sum(1) if biased else None
     if terms.account:
         square, each = _squared_norms(a, g, shift)
         if left is not None and right is not None:
-            sketch = _sketch(a, g, left, right, terms.sketch, biased)
-    c, norm = coefficients(square, mask, reference, terms)
-    account = entry(norm, c, sketch)
+            outputs, inputs = _projected(a, g, left, right, terms.sketch, biased)
+            sketch = torch.bmm(outputs.transpose(1, 2), inputs).flatten(1).to(left.dtype)
+    c, account = settle(square, sketch, mask, reference, terms)
     c = c.to(g.dtype)
     gb = c @ shift if shift is not None else None
     if each is not None:
@@ -101,6 +108,28 @@ def _parameters(
     return g.reshape(-1, g.shape[-1]).t() @ a.reshape(-1, a.shape[-1]), gb, account
 
 
+def _parameters_of_single_steps(
+    a: Tensor, g: Tensor, mask: Tensor, reference: Tensor | None, left: Tensor | None,
+    right: Tensor | None, terms: Terms, biased: bool,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:  # fmt: skip
+    """Return the same where each example is one row, *a* [B, d], *g* [B, p]."""
+    square = sketch = None
+    if terms.account:
+        square = squares(a)
+        square = (square + 1 if biased else square) * squares(g)
+        if left is not None and right is not None:
+            outputs, inputs = _projected(a, g, left, right, terms.sketch, biased)
+            sketch = (outputs.unsqueeze(2) * inputs.unsqueeze(1)).flatten(1).to(left.dtype)
+    c, account = settle(square, sketch, mask, reference, terms)
+    c = c.to(g.dtype)
+    gb = c @ g if biased else None
+    if a.shape[1] <= g.shape[1]:
+        a = a * c.unsqueeze(1)
+    else:
+        g = g * c.unsqueeze(1)
+    return g.t() @ a, gb, account
+
+
 def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Return the squared norm [B] of each example's gradient, and the gradients if they were kept.
 
@@ -108,10 +137,6 @@ def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, 
     norm of Li et al. 2021, arXiv:2110.05679), or the gradients themselves where that is less work.
     """
     examples, steps, d, p = *a.shape, g.shape[2]
-    if steps == 1:
-        square = squares(a[:, 0])
-        square = square if shift is None else square + 1
-        return square * squares(g[:, 0]), None
     each = None
     size = examples * d * p * a.element_size()
     share = GRAM_SHARE_KEPT if size <= KEPT_BYTES else GRAM_SHARE
@@ -141,12 +166,12 @@ def _gram_product(a: Tensor, g: Tensor) -> Tensor:
     return total
 
 
-def _sketch(a: Tensor, g: Tensor, left: Tensor, right: Tensor, k: int, biased: bool) -> Tensor:
-    """Return ``left.T G_i [a, 1]_i right`` flattened, [B, k]; the last row is the bias's."""
+def _projected(
+    a: Tensor, g: Tensor, left: Tensor, right: Tensor, k: int, biased: bool
+) -> tuple[Tensor, Tensor]:
+    """Return ``g left`` and ``[a, 1] right``, whose outer products are the sketch."""
     to_left, to_right = columns_of(left, right, k)
-    outputs, inputs = project(g, left, to_left), project(a, right, to_right)
+    inputs = project(a, right, to_right)
     if biased:
-        inputs = inputs + row_of_bias(right, a.shape[2]).to(inputs.dtype)
-    # One step: an outer product.
-    join = torch.mul if a.shape[1] == 1 else torch.bmm
-    return join(outputs.transpose(1, 2), inputs).flatten(1).to(left.dtype)
+        inputs += row_of_bias(right, a.shape[-1])
+    return project(g, left, to_left), inputs

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from scalekit.govern.routes.account import Site, Terms, by_example, coefficients, entry, squares
+from scalekit.govern.routes.account import Site, Terms, by_example, settle, squares
 
 __all__ = ["group_norm", "layer_norm", "rms_norm"]
 
@@ -51,9 +51,9 @@ def _small(
             sketch = gw.to(left.dtype) @ left
             if gb is not None:
                 sketch = sketch + gb.to(left.dtype) @ right
-    c, norm = coefficients(square, mask, reference, terms)
-    weights = c.to(gw.dtype)
-    return weights @ gw, weights @ gb if gb is not None else None, entry(norm, c, sketch)
+    c, account = settle(square, sketch, mask, reference, terms)
+    c = c.to(gw.dtype)
+    return c @ gw, c @ gb if gb is not None else None, account
 
 
 class _LayerNorm(torch.autograd.Function):
