@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalekit.govern.projection import SINGLE
+from scalekit.govern.single_pass_sums import row_sum
 
 __all__ = ["Fingerprint", "fingerprint_of_file", "places_of_parameters"]
 
@@ -66,20 +66,13 @@ class Fingerprint:
         """Return the fingerprint [L, k] of the parameters, in the order of the draw."""
         known = (v.detach().to(self.entries.device, self.entries.dtype) for v in values)
         sums = [
-            value.reshape(-1) if row is None else _summed(row, value.flatten(1))
+            value.reshape(-1) if row is None else row_sum(row, value.flatten(1))
             for row, value in zip(self.rows, known, strict=True)
         ]
         out = self.entries.new_zeros(self.shape)
         out.view(-1).index_copy_(0, self.places, torch.cat(sums) * self.entries)
         # Sums, and no product of matrices: those may be set to a lower precision.
         return out.sum(1)
-
-
-def _summed(row: Tensor, matrix: Tensor) -> Tensor:
-    """Return ``row @ matrix``; NumPy reads a matrix in fewer cycles, on one thread."""
-    if matrix.is_cpu and torch.get_num_threads() <= SINGLE:
-        return torch.from_numpy(np.einsum("i,ij->j", row.numpy(), matrix.numpy()))
-    return row @ matrix
 
 
 def places_of_parameters(leaves: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:

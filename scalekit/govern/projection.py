@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scalekit.govern.single_pass_sums import block_sums, single_pass
+
 __all__ = ["Projection", "columns_of", "project", "row_of_bias"]
 
 LEAST, MOST = 0.5, (math.sqrt(45) - 1) / 4  # sizes of single entries: their mean square is 1
-SINGLE = 3  # threads up to which one that reads its input once is done sooner
 
 
 def sides(k: int) -> tuple[int, int]:
@@ -41,7 +42,7 @@ def project(values: Tensor, side: Tensor, columns: int) -> Tensor:
     """
     n = values.shape[-1]
     if side.dim() == 1 and values.dtype == side.dtype and not torch.compiler.is_compiling():
-        return _blocks(values, side[:n], columns)
+        return block_sums(values, side[:n], columns)
     matrix = side[:n] if side.dim() == 2 else _matrix(side[:n], columns)
     flat = matrix.t().to(values.dtype) @ values.reshape(-1, n).t()
     return flat.t().view(*values.shape[:-1], columns)
@@ -50,19 +51,6 @@ def project(values: Tensor, side: Tensor, columns: int) -> Tensor:
 def row_of_bias(side: Tensor, n: int) -> Tensor:
     """Return the row of a *side* that follows its first *n*."""
     return side[n] if side.dim() == 2 else side[n:]
-
-
-def _blocks(values: Tensor, weights: Tensor, columns: int) -> Tensor:
-    """Return the projection by a matrix with one entry in each row; *values* are read once."""
-    v, w = values.detach().numpy(), weights.numpy()
-    width = len(w) // columns
-    whole = width * columns
-    # Torch has no such sum: it multiplies first, and reads and writes all values again.
-    blocks = v[..., :whole].reshape(*v.shape[:-1], columns, width)
-    out = np.einsum("...kw,kw->...k", blocks, w[:whole].reshape(columns, width))
-    if whole < len(w):
-        out[..., : len(w) - whole] += v[..., whole:] * w[whole:]
-    return torch.from_numpy(out)
 
 
 def _matrix(weights: Tensor, columns: int) -> Tensor:
@@ -119,8 +107,7 @@ class Projection:
         def blocks(rows: int, columns: int) -> Tensor:
             drawn = (rng.integers(0, 2, rows) * 2 - 1) * rng.uniform(LEAST, MOST, rows)
             weights = torch.from_numpy(drawn).to(device, dtype)
-            single = weights.is_cpu and torch.get_num_threads() <= SINGLE
-            return weights if single else _matrix(weights, columns)
+            return weights if single_pass(weights) else _matrix(weights, columns)
 
         kept = tuple(tuple(s) for s in shapes)
         first = kept[0]

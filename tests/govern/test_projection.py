@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from scalekit.govern.projection import Projection, project, row_of_bias
+from scalekit.govern.single_pass_sums import row_sum, step_sums
 
 
 @pytest.fixture(params=[1, 8])
@@ -123,3 +124,14 @@ def test_entries_that_cancel_within_a_block_are_seen() -> None:
         pair[10, 3], pair[11, 3] = 1, -1
         seen += float(drawn([pair]).norm()) > 0.01 * 2**0.5
     assert seen >= 0.95 * 200
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_single_pass_sums_are_the_plain_ones(dtype: torch.dtype, threads: int) -> None:
+    torch.manual_seed(0)
+    values = torch.randn(6, 5, 33).to(dtype)
+    turned = values.transpose(1, 2)
+    for each in (values, turned):
+        torch.testing.assert_close(step_sums(each), each.sum(1))
+    weights = torch.randn(6).to(dtype)
+    torch.testing.assert_close(row_sum(weights, values[:, 0]), weights @ values[:, 0])
