@@ -27,8 +27,11 @@ def single_pass(values: Tensor) -> bool:
 
 
 def row_sum(weights: Tensor, matrix: Tensor) -> Tensor:
-    """Return ``weights @ matrix``, the weighted sum [d] of the rows of *matrix* [n, d]."""
-    if not single_pass(matrix):
+    """Return the weighted sum [d] of the rows of *matrix* [n, d], of 32 or 64 bits.
+
+    On a CPU the bits do not depend on the number of threads.
+    """
+    if not matrix.is_cpu:
         return weights @ matrix
     return torch.from_numpy(np.einsum("n,nd->d", weights.numpy(), matrix.numpy()))
 

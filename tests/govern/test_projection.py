@@ -133,5 +133,18 @@ def test_single_pass_sums_are_the_plain_ones(dtype: torch.dtype, threads: int) -
     turned = values.transpose(1, 2)
     for each in (values, turned):
         torch.testing.assert_close(step_sums(each), each.sum(1))
-    weights = torch.randn(6).to(dtype)
-    torch.testing.assert_close(row_sum(weights, values[:, 0]), weights @ values[:, 0])
+
+
+def test_the_number_of_threads_does_not_change_the_bits_of_a_row_sum() -> None:
+    torch.manual_seed(0)
+    weights, matrix = torch.randn(3000), torch.randn(3000, 700)
+    found = []
+    before = torch.get_num_threads()
+    for count in (1, 2, 8):
+        torch.set_num_threads(count)
+        found.append(row_sum(weights, matrix))
+    torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+    wanted = weights.double() @ matrix.double()
+    torch.testing.assert_close(found[0].double(), wanted, rtol=1e-4, atol=1e-3)
