@@ -135,7 +135,8 @@ class Projection:
         bias = row_of_bias(self.right, math.prod(self.shapes[0][1:]))
         bias = bias[: other.columns[0]]
         bias = (bias / torch.linalg.vector_norm(bias)).unsqueeze(0)
-        return replace(self, left=other.right, right=_followed(other.left, bias), turned=True)
+        left = other.right.t().contiguous().t()  # laid out as by _matrix
+        return replace(self, left=left, right=_followed(other.left, bias), turned=True)
 
     def turn(self, sketch: Tensor) -> Tensor:
         """Return a sketch [..., k] in the layout of the leaf whose weight is shared."""
