@@ -26,6 +26,7 @@ OWN: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], Any]] = {
     "attention, sequence first": (lambda: Mixed(batch_first=False), each_token, tokens()),
     "attention with weights": (lambda: Mixed(bias=False, weights=True), each_token, tokens()),
     "long sequences": (GPT, next_token, tokens(3, 24)),
+    "single steps": (GPT, next_token, tokens(5, 2)),
 }
 
 

@@ -60,11 +60,12 @@ class _Linear(torch.autograd.Function):
         examples = mask.shape[0]
         back = weight.t() if ctx.transposed else weight
         wanted = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
-        if x.dim() == 2 and x.shape[0] == examples:
+        if x.dim() > 1 and x.shape[0] == examples and x.numel() == examples * x.shape[-1]:
             gx = gy @ back if ctx.needs_input_grad[0] else None
             if wanted:
+                a, g = (v if v.dim() == 2 else v.reshape(examples, -1) for v in (x, gy))
                 gw, gb, account = _parameters_of_single_steps(
-                    x, gy, mask, reference, left, right, ctx.terms, ctx.biased
+                    a, g, mask, reference, left, right, ctx.terms, ctx.biased
                 )
                 gw = gw.t() if ctx.transposed else gw
             return gx, gw, gb, None, account, *[None] * 7
@@ -102,10 +103,9 @@ def _parameters(
     gb = c @ shift if shift is not None else None
     if each is not None:
         return (c @ each.flatten(1)).view(each.shape[1:]), gb, account
-    if a.shape[2] <= g.shape[2]:  # the mask goes on the smaller factor
-        a = a * c[:, None, None]
-    else:
-        g = g * c[:, None, None]
+    c = c[:, None, None]
+    # The mask goes on the smaller factor.
+    a, g = (a * c, g) if a.shape[2] <= g.shape[2] else (a, g * c)
     return g.reshape(-1, g.shape[-1]).t() @ a.reshape(-1, a.shape[-1]), gb, account
 
 
@@ -124,10 +124,8 @@ def _parameters_of_single_steps(
     c, account = settle(square, sketch, mask, reference, terms)
     c = c.to(g.dtype)
     gb = c @ g if biased else None
-    if a.shape[1] <= g.shape[1]:
-        a = a * c.unsqueeze(1)
-    else:
-        g = g * c.unsqueeze(1)
+    c = c.unsqueeze(1)
+    a, g = (a * c, g) if a.shape[1] <= g.shape[1] else (a, g * c)
     return g.t() @ a, gb, account
 
 
