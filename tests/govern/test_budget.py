@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from governed_models import GPT, next_token, tokens
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
@@ -52,6 +52,7 @@ def test_the_cap_has_the_unit_of_the_norms(norms: np.ndarray, floor: float, scal
 
 
 @given(NORMS, FLOORS)
+@example(np.array([0.0, 4.0]), 0.5)  # a limit above 4 over nothing: no overflow
 def test_tensors_and_plain_numbers_agree(norms: np.ndarray, floor: float) -> None:  # type: ignore[type-arg]
     a = torch.tensor(norms)
     if not (a > 0).any():

@@ -112,11 +112,12 @@ def settle(
     """
     if square is None:
         return mask, None
-    cut = terms.floor if reference is not None else 0.0
     if square.is_cpu and not torch.compiler.is_compiling():
-        return _settle_at_hand(square, sketch, mask, reference, cut)
+        return _settle_at_hand(square, sketch, mask, reference, terms.floor)
     norm = square.clamp_min(0).sqrt()
-    c = mask * allowed(mask * norm, cut, reference) if cut and reference is not None else mask
+    c = mask
+    if terms.floor and reference is not None:
+        c = mask * allowed(mask * norm, terms.floor, reference)
     norms = torch.stack([norm, c * norm], 1)
     return c, norms if sketch is None else torch.cat([norms, c.unsqueeze(1) * sketch], 1)
 
