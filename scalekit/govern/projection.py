@@ -15,7 +15,8 @@ from scalekit.govern.single_pass_sums import block_sums, single_pass
 
 __all__ = ["Projection", "columns_of", "project", "row_of_bias"]
 
-LEAST, MOST = 0.5, (math.sqrt(45) - 1) / 4  # sizes of single entries: their mean square is 1
+LEAST = 0.5  # size of a single entry
+MOST = (math.sqrt(12 - 3 * LEAST**2) - LEAST) / 2  # so that the mean square is 1
 
 
 def sides(k: int) -> tuple[int, int]:
