@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -13,13 +14,21 @@ from scalekit.govern.projection import Projection, project, row_of_bias
 from scalekit.govern.single_pass_sums import row_sum, step_sums
 
 
+@contextmanager
+def with_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.fixture(params=[1, 8])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     """Few threads read the values once; many multiply by a matrix."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+    with with_threads(request.param):
+        yield request.param
 
 
 def spelt_out(side: Tensor, rows: int, columns: int) -> Tensor:
@@ -64,13 +73,11 @@ def test_it_is_the_two_sided_product(
 
 def test_the_number_of_threads_does_not_change_the_draw() -> None:
     drawn = []
-    before = torch.get_num_threads()
     for count in (1, 8):
-        torch.set_num_threads(count)
-        drawn.append(
-            Projection.draw("a", "matrix", [(20, 30), (20,)], 64, b"s", "cpu", torch.float64)
-        )
-    torch.set_num_threads(before)
+        with with_threads(count):
+            drawn.append(
+                Projection.draw("a", "matrix", [(20, 30), (20,)], 64, b"s", "cpu", torch.float64)
+            )
     few, many = drawn
     assert torch.equal(spelt_out(few.left, 20, 8), many.left)
     assert few.right is not None
@@ -144,11 +151,9 @@ def test_the_number_of_threads_does_not_change_the_bits_of_a_row_sum() -> None:
     torch.manual_seed(0)
     weights, matrix = torch.randn(3000), torch.randn(3000, 700)
     found = []
-    before = torch.get_num_threads()
     for count in (1, 2, 8):
-        torch.set_num_threads(count)
-        found.append(row_sum(weights, matrix))
-    torch.set_num_threads(before)
+        with with_threads(count):
+            found.append(row_sum(weights, matrix))
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
     wanted = weights.double() @ matrix.double()
