@@ -1,8 +1,8 @@
 """Weighted sums that NumPy makes in one reading of the values, on one thread.
 
 Torch multiplies first, which writes all values and reads them again, or takes a product of matrices
-that is no faster for one narrow side. Out of the cache that is two to three times as long; with
-many threads it is shorter all the same, and on an accelerator.
+that is no faster for one narrow side: up to three times as long on one thread, out of the cache.
+With many threads torch shares the work, and an accelerator has no such limit.
 """
 
 from __future__ import annotations
