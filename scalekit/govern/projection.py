@@ -11,8 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalekit.govern.single_pass_sums import block_sums, single_pass
-
 __all__ = ["Projection", "columns_of", "project", "row_of_bias"]
 
 LEAST = 0.5  # size of a single entry
@@ -42,11 +40,24 @@ def project(values: Tensor, side: Tensor, columns: int) -> Tensor:
     follows the n rows is the bias's.
     """
     n = values.shape[-1]
-    if side.dim() == 1 and values.dtype == side.dtype and not torch.compiler.is_compiling():
-        return block_sums(values, side[:n], columns)
+    if side.dim() == 1 and values.dtype == side.dtype:
+        return _block_sums(values, side[:n], columns)
     matrix = side[:n] if side.dim() == 2 else _matrix(side[:n], columns)
     flat = matrix.t().to(values.dtype) @ values.reshape(-1, n).t()
     return flat.t().view(*values.shape[:-1], columns)
+
+
+def _block_sums(values: Tensor, weights: Tensor, columns: int) -> Tensor:
+    """Return the weighted sums [..., columns] of blocks of the last axis of *values* [..., n]."""
+    n = len(weights)
+    flat, width = values.reshape(-1, n), n // columns
+    whole = width * columns
+    blocks = flat[:, :whole].unflatten(1, (columns, width)).permute(1, 2, 0)
+    # Each product of a row with a matrix reads its block once.
+    out = torch.bmm(weights[:whole].view(columns, 1, width), blocks).squeeze(1).t()
+    if whole < n:
+        out[:, : n - whole] += flat[:, whole:] * weights[whole:]
+    return out.view(*values.shape[:-1], columns)
 
 
 def row_of_bias(side: Tensor, n: int) -> Tensor:
@@ -108,7 +119,7 @@ class Projection:
         def blocks(rows: int, columns: int) -> Tensor:
             drawn = (rng.integers(0, 2, rows) * 2 - 1) * rng.uniform(LEAST, MOST, rows)
             weights = torch.from_numpy(drawn).to(device, dtype)
-            return weights if single_pass(weights) else _matrix(weights, columns)
+            return weights if weights.is_cpu else _matrix(weights, columns)
 
         kept = tuple(tuple(s) for s in shapes)
         first = kept[0]
@@ -164,10 +175,10 @@ class Projection:
         outputs, inputs = self.columns
         if weight is None:
             total = left.new_zeros(outputs, inputs)
-        elif self.kind == "matrix":  # stored as output by input
-            total = project(project(weight.flatten(1), right, inputs).t(), left, outputs).t()
+        elif self.kind == "matrix":  # stored as output by input; the rows' blocks are read in order
+            total = project(project(weight.flatten(1).t(), left, outputs).t(), right, inputs)
         else:
-            total = project(project(weight, left, outputs).t(), right, inputs)
+            total = project(project(weight.t(), right, inputs).t(), left, outputs).t()
         if bias is not None:
             row = row_of_bias(right, math.prod(self.shapes[0]) // len(bias))
             total = torch.addr(total, project(bias, left, outputs), row)

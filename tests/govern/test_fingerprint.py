@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from scalekit.govern import Governor, govern
-from scalekit.govern.fingerprint import fingerprint_of_file
+from scalekit.govern.fingerprint import Fingerprint, fingerprint_of_file
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "gpt": GPT, "tied": lambda: GPT(tied=True), "cnn": CNN, "attention": Mixed,
@@ -74,3 +74,20 @@ def test_it_is_linear_and_keeps_the_norm_in_expectation() -> None:
     for parameter in model.parameters():
         parameter.data.mul_(3)
     assert torch.allclose(governor.fingerprint(), 3 * once, rtol=1e-5, atol=1e-5)
+
+
+def test_the_number_of_threads_does_not_change_its_bits() -> None:
+    """A step's is compared with the one before it, to less than a sum's rounding."""
+    torch.manual_seed(0)
+    values, before = [torch.randn(3000, 700), torch.randn(700)], torch.get_num_threads()
+    shapes = [v.shape for v in values]
+    drawn = Fingerprint.draw(["a", "b"], [0, 1], shapes, 2, 64, b"secret", "cpu", torch.float32)
+    found = []
+    try:
+        for count in (1, 2, 8):
+            torch.set_num_threads(count)
+            found.append(drawn(values))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,24 +10,6 @@ import torch
 from torch import Tensor
 
 from scalekit.govern.projection import Projection, project, row_of_bias
-from scalekit.govern.single_pass_sums import row_sum, step_sums
-
-
-@contextmanager
-def with_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@pytest.fixture(params=[1, 8])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Few threads read the values once; many multiply by a matrix."""
-    with with_threads(request.param):
-        yield request.param
 
 
 def spelt_out(side: Tensor, rows: int, columns: int) -> Tensor:
@@ -47,9 +28,7 @@ def spelt_out(side: Tensor, rows: int, columns: int) -> Tensor:
 @pytest.mark.parametrize("inputs", [5, 40, 643])
 @pytest.mark.parametrize("outputs", [3, 50, 96])
 @pytest.mark.parametrize("k", [32, 64])
-def test_it_is_the_two_sided_product(
-    kind: str, inputs: int, outputs: int, k: int, threads: int
-) -> None:
+def test_it_is_the_two_sided_product(kind: str, inputs: int, outputs: int, k: int) -> None:
     torch.manual_seed(0)
     weight = torch.randn(outputs, inputs, dtype=torch.float64)
     bias = torch.randn(outputs, dtype=torch.float64)
@@ -58,32 +37,19 @@ def test_it_is_the_two_sided_product(
         "leaf", kind, [stored.shape, bias.shape], k, b"secret", "cpu", torch.float64
     )
     assert drawn.right is not None
-    assert drawn.left.dim() == drawn.right.dim() == (1 if threads == 1 else 2)
     left = spelt_out(drawn.left, outputs, k // 8)
     right = torch.cat(
         [spelt_out(drawn.right, inputs, 8), row_of_bias(drawn.right, inputs).unsqueeze(0)]
     )
     whole = torch.cat([weight, bias.unsqueeze(1)], 1)
     wanted = torch.einsum("ok,oi,il->kl", left, whole, right).flatten()
-    torch.testing.assert_close(drawn([stored, bias]), wanted, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(
-        drawn([stored, None]) + drawn([None, bias]), wanted, rtol=1e-12, atol=1e-12
-    )
-
-
-def test_the_number_of_threads_does_not_change_the_draw() -> None:
-    drawn = []
-    for count in (1, 8):
-        with with_threads(count):
-            drawn.append(
-                Projection.draw("a", "matrix", [(20, 30), (20,)], 64, b"s", "cpu", torch.float64)
-            )
-    few, many = drawn
-    assert torch.equal(spelt_out(few.left, 20, 8), many.left)
-    assert few.right is not None
-    assert many.right is not None
-    assert torch.equal(spelt_out(few.right, 30, 8), many.right[:30])
-    assert torch.equal(few.right[30:], many.right[30])
+    as_on_an_accelerator = replace(drawn, left=left, right=right)
+    for one in (drawn, as_on_an_accelerator):
+        assert one.columns == (k // 8, 8)
+        torch.testing.assert_close(one([stored, bias]), wanted, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(
+            one([stored, None]) + one([None, bias]), wanted, rtol=1e-12, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 9, 30, 256])
@@ -136,25 +102,3 @@ def test_what_cancels_within_a_block_is_rarely_lost() -> None:
         )
         lost += [float(drawn([v]).norm()) < 0.05 * float(v.norm()) for v in (pair, square)]
     np.testing.assert_allclose(lost / 2000, [0.08, 0.22], atol=0.03)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_single_pass_sums_are_the_plain_ones(dtype: torch.dtype, threads: int) -> None:
-    torch.manual_seed(0)
-    values = torch.randn(6, 5, 33).to(dtype)
-    turned = values.transpose(1, 2)
-    for each in (values, turned):
-        torch.testing.assert_close(step_sums(each), each.sum(1))
-
-
-def test_the_number_of_threads_does_not_change_the_bits_of_a_row_sum() -> None:
-    torch.manual_seed(0)
-    weights, matrix = torch.randn(3000), torch.randn(3000, 700)
-    found = []
-    for count in (1, 2, 8):
-        with with_threads(count):
-            found.append(row_sum(weights, matrix))
-    assert torch.equal(found[0], found[1])
-    assert torch.equal(found[0], found[2])
-    wanted = weights.double() @ matrix.double()
-    torch.testing.assert_close(found[0].double(), wanted, rtol=1e-4, atol=1e-3)

@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from scalekit.govern.projection import columns_of, project, row_of_bias
 from scalekit.govern.routes.account import Site, Terms, by_example, settle, squares
-from scalekit.govern.single_pass_sums import step_sums
 
 __all__ = ["linear"]
 
@@ -92,7 +91,7 @@ def _parameters(
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:  # fmt: skip
     """Return the gradients of weight and bias, and the account; *a* [B, T, d], *g* [B, T, p]."""
     square = each = sketch = None
-    shift = step_sums(g) if biased else None
+    shift = g.sum(1) if biased else None
     if terms.account:
         square, each = _squared_norms(a, g, shift)
         if left is not None and right is not None:
