@@ -50,15 +50,16 @@ def entropy_cap(applied: Tensor, floor: float) -> Tensor:
     reached = (total + above * a).square() / (squares + above * a.square()).clamp_min(tiny)
     # The smallest positive norm always satisfies it: capped there, all are equal.
     holds = (reached >= wanted * (1 - 1e-6)) & (a > 0)
-    place = torch.where(holds, torch.arange(count, device=a.device), 0).max()
-    s, q, r = total[place], squares[place], above[place]
+    place = torch.where(holds, torch.arange(count, device=a.device), 0).max().unsqueeze(0)
+    # A tensor as index would be read by the host, and can't be compiled.
+    s, q, r, least = (v.index_select(0, place).squeeze(0) for v in (total, squares, above, a))
+    following = a.index_select(0, (place + 1).clamp_max(count - 1)).squeeze(0)
     quadratic, linear, constant = r * r - wanted * r, 2 * s * r, s * s - wanted * q
     root = (linear * linear - 4 * quadratic * constant).clamp_min(0).sqrt()
     flat = quadratic.abs() <= 1e-12 * (r * r).clamp_min(1)
     steep = torch.where(flat, torch.ones_like(quadratic), quadratic)
     at = torch.where(flat, -constant / linear.clamp_min(tiny), (-linear - root) / (2 * steep))
-    following = a[(place + 1).clamp_max(count - 1)]
-    return torch.where(r > 0, torch.minimum(torch.maximum(at, a[place]), following), a[-1])
+    return torch.where(r > 0, torch.minimum(torch.maximum(at, least), following), a[-1])
 
 
 def entropy_cap_at_hand(applied: Array, floor: float) -> float:
