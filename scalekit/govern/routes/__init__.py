@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
+import torch
 from torch import nn
 
 from scalekit.govern.routes.account import APPLIED, RAW, SKETCH, RouteError, Site, Terms
@@ -14,6 +16,7 @@ from scalekit.govern.routes.embedding import embedding
 from scalekit.govern.routes.generic import broadcast, generic
 from scalekit.govern.routes.linear import linear
 from scalekit.govern.routes.normalisation import group_norm, layer_norm, rms_norm
+from scalekit.govern.routes.scale import is_scale, scale
 
 __all__ = [
     "APPLIED",
@@ -89,7 +92,9 @@ def route_of(module: nn.Module) -> tuple[Route, str]:
             return _conv1d, "transposed"
         if kind in _ROUTES:
             return _ROUTES[kind], _PROJECTIONS.get(kind, "flat")
-    return _generic, "flat"
+        if is_scale(module):
+            return _scale, "small"
+    return _eager_generic(), "flat"
 
 
 @register_route(nn.Linear)
@@ -132,6 +137,18 @@ def _attention(
     module: Any, _: Any, sites: Sequence[Site], terms: Terms, *args: Any, **kwargs: Any
 ) -> Any:
     return attention(module, sites, terms, *args, **kwargs)
+
+
+def _scale(
+    module: Any, plain: Any, sites: Sequence[Site], terms: Terms, *args: Any, **kwargs: Any
+) -> Any:
+    return scale(module, plain, sites[0], terms, *args, **kwargs)
+
+
+@cache
+def _eager_generic() -> Route:
+    """Return the generic route, which breaks a compiled graph: it keeps a graph of its own."""
+    return torch.compiler.disable(_generic)  # type: ignore[no-any-return]
 
 
 def _generic(

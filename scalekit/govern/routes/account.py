@@ -9,11 +9,14 @@ autograd.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from scalekit.govern.budget import allowed, allowed_at_hand
 
@@ -24,6 +27,7 @@ __all__ = [
     "RouteError",
     "Site",
     "Terms",
+    "backward_of_route",
     "by_example",
     "settle",
     "squares",
@@ -67,6 +71,26 @@ class Site(NamedTuple):
     right: Tensor | None
     rows: Tensor | None
     reach: Tensor | None
+
+
+Backward = Callable[..., tuple[Tensor | None, ...]]
+
+
+def backward_of_route(backward: Backward) -> Backward:
+    """Make *backward* the once differentiable backward of a route's function, without autocast.
+
+    An eager backward runs outside autocast, a compiled one is traced as if inside.
+    """
+
+    @once_differentiable
+    @wraps(backward)
+    def plain(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
+        if not torch.is_autocast_enabled(gy.device.type):
+            return backward(ctx, gy)
+        with torch.autocast(gy.device.type, enabled=False):
+            return backward(ctx, gy)
+
+    return plain  # type: ignore[no-any-return]
 
 
 def by_example(value: Tensor, examples: int, what: str) -> Tensor:

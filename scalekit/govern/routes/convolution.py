@@ -7,11 +7,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from scalekit.govern.projection import columns_of, project, row_of_bias
-from scalekit.govern.routes.account import RouteError, Site, Terms, settle, squares
+from scalekit.govern.routes.account import (
+    RouteError,
+    Site,
+    Terms,
+    backward_of_route,
+    settle,
+    squares,
+)
 
 __all__ = ["convolution", "gradients_by_example"]
 
@@ -35,15 +41,15 @@ def convolution(x: Tensor, module: nn.Conv1d | nn.Conv2d, site: Site, terms: Ter
             "examples; the first axis must hold the examples"
         )
     weight, bias = module.weight, module.bias
-    if torch.is_autocast_enabled(x.device.type):
-        kind = torch.get_autocast_dtype(x.device.type)
-        x, weight = x.to(kind), weight.to(kind)
-        bias = bias.to(kind) if bias is not None else None
     padding = list(module.padding) if not isinstance(module.padding, str) else None
     if padding is None or module.padding_mode != "zeros":
         mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
         x = functional.pad(x, module._reversed_padding_repeated_twice, mode=mode)
         padding = [0] * axes
+    if torch.is_autocast_enabled(x.device.type):  # after the padding, which it may do in 32 bits
+        kind = torch.get_autocast_dtype(x.device.type)
+        x, weight = x.to(kind), weight.to(kind)
+        bias = bias.to(kind) if bias is not None else None
     window = (list(module.stride), padding, list(module.dilation), module.groups)
     out: Tensor = _Convolution.apply(x, weight, bias, window, *site, terms)
     return out
@@ -63,7 +69,7 @@ class _Convolution(torch.autograd.Function):
         return torch.convolution(x, weight, bias, stride, padding, dilation, False, none, groups)
 
     @staticmethod
-    @once_differentiable
+    @backward_of_route
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mask, reference, left, right = ctx.saved_tensors
         terms, window, biased = ctx.terms, ctx.window, ctx.biased

@@ -6,11 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from scalekit.govern.projection import columns_of, project
-from scalekit.govern.routes.account import RouteError, Site, Terms, settle, squares
+from scalekit.govern.routes.account import (
+    RouteError,
+    Site,
+    Terms,
+    backward_of_route,
+    settle,
+    squares,
+)
 
 __all__ = ["embedding"]
 
@@ -50,7 +56,7 @@ class _Embedding(torch.autograd.Function):
         return functional.embedding(ids, weight)
 
     @staticmethod
-    @once_differentiable
+    @backward_of_route
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
         ids, mask, reference, left, right = ctx.saved_tensors
         examples, width = mask.shape[0], gy.shape[-1]

@@ -13,9 +13,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from scalekit.govern.routes.account import RouteError, Site, Terms, settle, squares
+from scalekit.govern.routes.account import (
+    RouteError,
+    Site,
+    Terms,
+    backward_of_route,
+    settle,
+    squares,
+)
 
 __all__ = ["broadcast", "generic"]
 
@@ -79,7 +85,7 @@ class _Generic(torch.autograd.Function):
         return y.detach()
 
     @staticmethod
-    @once_differentiable
+    @backward_of_route
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
         mask, reference, left, _ = ctx.saved_tensors
         inner = [x for x in ctx.xs if isinstance(x, Tensor) and x.requires_grad]
@@ -145,7 +151,7 @@ class _Broadcast(torch.autograd.Function):
         return parameter.expand(mask.shape[0], *parameter.shape[1:]).clone()
 
     @staticmethod
-    @once_differentiable
+    @backward_of_route
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
         mask, reference, left = ctx.saved_tensors
         each = gy.flatten(1)

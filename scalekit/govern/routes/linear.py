@@ -6,11 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from scalekit.govern.projection import columns_of, project, row_of_bias
-from scalekit.govern.routes.account import Site, Terms, by_example, settle, squares
+from scalekit.govern.routes.account import (
+    Site,
+    Terms,
+    backward_of_route,
+    by_example,
+    settle,
+    squares,
+)
 
 __all__ = ["linear"]
 
@@ -52,7 +58,7 @@ class _Linear(torch.autograd.Function):
         return functional.linear(x, weight.t() if transposed else weight, bias)
 
     @staticmethod
-    @once_differentiable
+    @backward_of_route
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mask, reference, left, right, rows, reach = ctx.saved_tensors
         gx = gw = gb = account = None
