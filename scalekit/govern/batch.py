@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from scalekit.govern.routes import Site
@@ -20,7 +21,8 @@ class Harvest:
     """What one governed batch left: the account of each example in each depth group.
 
     ``mask``, ``raw``, ``applied`` [B, L] are masks and gradient norms; ``sketch`` [B, L, k] the
-    applied sketches; ``leaves`` [K, B, 2 + k] the same by leaf, as it left the probes.
+    applied sketches; ``leaves`` [K, B, 2 + k] the same by leaf, as it left the probes;
+    ``autocast`` the dtype that autocast chose in its forward, None without.
     """
 
     examples: tuple[str, ...]
@@ -30,6 +32,7 @@ class Harvest:
     sketch: Tensor | None
     leaves: Tensor
     losses: Tensor | None
+    autocast: torch.dtype | None
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Batch:
     losses: Tensor | None = None
     taps: dict[int, Tensor] = field(default_factory=dict)
     deepest: int = -1
+    autocast: torch.dtype | None = None
 
     def observe(self, losses: Tensor) -> Tensor:
         """Keep the examples' losses [B] for the record; return them."""

@@ -94,6 +94,8 @@ class Governor:
                         "model.eval() or torch.no_grad()"
                     )
                 return plain(*args, **kwargs)
+            if torch.is_autocast_enabled(governor.device.type):
+                batch.autocast = torch.get_autocast_dtype(governor.device.type)
             if governor._early_stop and not torch.compiler.is_compiling():
                 governor._watch_order(name, batch, args)
             sites = [batch.sites[i] for i in places]
@@ -305,7 +307,8 @@ class Governor:
 
         raw, applied = pooled(leaves[:, :, :SKETCH].square()).sqrt().unbind(2)
         sketch = pooled(leaves[:, :, SKETCH:]) if self.k else None
-        return Harvest(batch.examples, batch.mask, raw, applied, sketch, leaves, batch.losses)
+        said = (batch.losses, batch.autocast)
+        return Harvest(batch.examples, batch.mask, raw, applied, sketch, leaves, *said)
 
     def fingerprint(self) -> Tensor:
         """Return the fingerprint of the weights by depth group, [L, k]; linear in the weights."""

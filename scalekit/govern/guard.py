@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 from scalekit.govern.batch import GovernError, Harvest
 from scalekit.govern.budget import effective_contributors
@@ -20,8 +20,9 @@ __all__ = ["Guard", "Update"]
 Array = np.ndarray[Any, Any]
 
 # Relative size of a gradient that no example accounts for, above which a step is refused. Honest
-# steps show 1e-6 in float32; in 16-bit arithmetic the sketches themselves carry its rounding.
+# steps show 1e-6 in float32, 1e-3 where products are made in TF32, and 1e-2 in bfloat16.
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 5e-5, torch.bfloat16: 5e-2, torch.float16: 2e-2}
+PRODUCTS = {"tf32": 5e-3, "bf16": TOLERANCE[torch.bfloat16]}  # of float32, by fp32_precision
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Guard:
     updated
         Called with the :class:`Update` after each step.
     tolerance
-        Relative residual above which a step is refused; by default for the arithmetic in use.
+        Relative residual above which a step is refused; by default that of the least precise
+        arithmetic in use: of the parameters, of autocast, or of float32 products as they are set.
     attach
         Hook into ``optimizer.step``; off, :meth:`check` and :meth:`record` are called by hand
         (where the backward runs inside the step, in a closure).
@@ -78,7 +80,9 @@ class Guard:
             raise GovernError("a guard needs sketches: govern(model, sketch=64)")
         self.governor, self.optimizer = governor, optimizer
         self._updated = updated
-        self._tolerance = tolerance or TOLERANCE[governor.kind]
+        self._tolerance = tolerance
+        trained = [p for p in governor.model.parameters() if p.requires_grad]
+        self._kinds = {p.dtype for p in trained}
         self._print: Tensor | None = None
         self._pending: tuple[float, Array, float] | None = None
         owned = {id(p) for group in optimizer.param_groups for p in group["params"]}
@@ -159,16 +163,38 @@ class Guard:
         rounding = 64 * torch.finfo(self.governor.kind).eps * abs(factor) * size
         residual = np.where(off <= rounding, 0.0, (off - rounding) / scale)
         worst = int(residual.argmax())
+        allowed = self._allowed()
         # What is not a number is not accounted for either.
-        if not residual[worst] <= self._tolerance or factor < 0:
+        if not residual[worst] <= allowed or factor < 0:
             leaf = self.governor.leaves[worst]
             raise GovernError(
                 f"step refused: {residual[worst]:.1e} of the gradient of {leaf.name} is not "
-                f"accounted for by the batch's examples (allowed {self._tolerance:.0e}). Either a "
+                f"accounted for by the batch's examples (allowed {allowed:.0e}). Either a "
                 "backward ran outside governor.batch(...), zero_grad() was left out, or gradients "
                 "were changed in another way than by one common factor"
             )
         return factor, residual
+
+    def _allowed(self) -> float:
+        """Return the tolerance that was given, or that of the arithmetic behind the batches."""
+        if self._tolerance is not None:
+            return self._tolerance
+        cast = {h.autocast for h in self.governor.harvests if h.autocast is not None}
+        allowed = max(TOLERANCE[kind] for kind in self._kinds | cast)
+        if torch.float32 not in self._kinds:
+            return allowed
+        return max([allowed, *(PRODUCTS.get(said, 0.0) for said in self._products())])
+
+    def _products(self) -> list[str]:
+        """Return the precision that is set for float32 products, and for convolutions if any."""
+        leaves = self.governor.leaves
+        convolves = any(isinstance(leaf.module, nn.Conv1d | nn.Conv2d) for leaf in leaves)
+        backends: Any = torch.backends
+        matrices, convolutions = backends.mkldnn.matmul, backends.mkldnn.conv
+        if self.governor.device.type == "cuda":
+            matrices, convolutions = backends.cuda.matmul, backends.cudnn.conv
+        found = [matrices.fp32_precision]
+        return [*found, convolutions.fp32_precision] if convolves else found
 
     def _gradients(self) -> Tensor:
         """Return the sketches of the leaves' gradients [K, k]; a tied weight counts once."""

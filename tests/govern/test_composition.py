@@ -87,18 +87,24 @@ def test_activation_checkpointing(reentrant: bool) -> None:
     assert torch.allclose(governor.harvests[-1].leaves, other.harvests[-1].leaves, atol=1e-5)
 
 
-def test_bf16_autocast_is_as_good_as_plain_bf16() -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_bf16_autocast_is_as_good_as_plain_bf16(compiled: bool) -> None:
     model, ids, mask, expected = setup()
     governor = govern(model, sketch=16, nonce=b"x")
-    with governor.batch(NAMES, mask=mask):
+
+    def cast(ids: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            loss = next_token(model, ids)
-        loss.backward()
+            return next_token(model, ids)
+
+    torch._dynamo.reset()
+    forward = torch.compile(cast, backend="aot_eager", fullgraph=True) if compiled else cast
+    with governor.batch(NAMES, mask=mask):
+        forward(ids).backward()
     assert off(model, expected) < 2e-2
     assert all(p.grad.dtype == torch.float32 for p in model.parameters())
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     updates: list[Any] = []
-    Guard(governor, optimizer, updates.append, tolerance=5e-2)
+    Guard(governor, optimizer, updates.append)
     optimizer.step()
     assert float(updates[0].residual.max()) < 5e-2
 
@@ -118,7 +124,8 @@ def test_recomputing_outside_the_batch_is_refused() -> None:
         loss.backward()
 
 
-def test_the_hugging_face_trainer_without_a_subclass(tmp_path: Path) -> None:
+@pytest.mark.parametrize("half", [False, True])
+def test_the_hugging_face_trainer_without_a_subclass(tmp_path: Path, half: bool) -> None:
     import transformers as hf
 
     make, _, batch = hugging_face()["gpt2"]
@@ -140,7 +147,7 @@ def test_the_hugging_face_trainer_without_a_subclass(tmp_path: Path) -> None:
     arguments = hf.TrainingArguments(
         output_dir=str(tmp_path), per_device_train_batch_size=4, gradient_accumulation_steps=2,
         max_steps=3, remove_unused_columns=False, report_to=[], use_cpu=True, save_strategy="no",
-        disable_tqdm=True, weight_decay=0.0, logging_steps=100,
+        disable_tqdm=True, weight_decay=0.0, logging_steps=100, bf16=half,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -152,7 +159,8 @@ def test_the_hugging_face_trainer_without_a_subclass(tmp_path: Path) -> None:
     assert torch.equal(before, model.transformer.h[2].mlp.c_fc.weight)
 
 
-def test_lightning(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_lightning(tmp_path: Path, precision: Any) -> None:
     import lightning
 
     class Module(lightning.LightningModule):
@@ -177,8 +185,9 @@ def test_lightning(tmp_path: Path) -> None:
         trainer = lightning.Trainer(
             max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
             enable_progress_bar=False, enable_model_summary=False, callbacks=[callback],
-            accumulate_grad_batches=1, default_root_dir=tmp_path,
+            accumulate_grad_batches=1, default_root_dir=tmp_path, precision=precision,
         )  # fmt: skip
         trainer.fit(module, torch.utils.data.DataLoader(rows, batch_size=4))  # type: ignore[arg-type]
     assert len(updates) == 3
-    assert max(float(u.residual.max()) for u in updates) < 1e-4
+    worst = max(float(u.residual.max()) for u in updates)
+    assert worst < (1e-4 if precision == "32-true" else 5e-2)
