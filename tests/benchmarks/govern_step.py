@@ -1,11 +1,11 @@
 """What governing costs: a governed training step against a plain one; one JSON object a line.
 
 Models: GPT-style 4 x 256 (T = 64 and 128), an MLP 4 x 1024, a small CNN, and Hugging Face's Llama
-4 x 256 (T = 64; without Opacus); batch 32 (MLP 128), AdamW, one thread, CPU time of the process, A and
-B in turn within one run, median of the turns' ratios.
-The timed step follows one of its own kind, as in training: after the other's its weights are out of
-the cache, which on the MLP is as much as 15 % of a step. The allocator keeps what is freed (glibc):
-else thousands of page faults fall on one side or the other by chance, a fifth of a plain MLP step.
+4 x 256 (T = 64; without Opacus); batch 32 (MLP 128), AdamW, one thread, CPU time of the process, A
+and B in turn within one run, median of the turns' ratios. The timed step follows one of its own
+kind, as in training: after the other's its weights are out of the cache, which on the MLP is as
+much as 15 % of a step. The allocator keeps what is freed (glibc): else thousands of page faults
+fall on one side or the other by chance, a fifth of a plain MLP step.
 ``--quick``: fewer turns; names of figures, or parts of them: those alone.
 """
 
