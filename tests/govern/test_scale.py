@@ -39,6 +39,11 @@ class Channels(LayerScale):
         return x * self.gamma.view(-1, 1)
 
 
+class AcrossExamples(LayerScale):
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - x.mean(0)) * self.gamma
+
+
 class Noisy(LayerScale):
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.dropout(x, 0.5) * self.gamma
@@ -78,6 +83,7 @@ def of_transformers(family: str, name: str) -> Callable[[int], nn.Module]:
         (lambda width: nn.LayerNorm(width), False),
         (Shift, False),
         (OneMore, False),
+        (AcrossExamples, False),
         (Noisy, False),
         (Counting, False),
     ],

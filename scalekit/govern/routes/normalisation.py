@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scalekit.govern.routes.account import Site, Terms, backward_of_route, by_example
-from scalekit.govern.routes.scale import scaled, small
+from scalekit.govern.routes.scale import combine_vectors, scaled
 
 __all__ = ["group_norm", "layer_norm", "rms_norm"]
 
@@ -74,7 +74,7 @@ class _LayerNorm(torch.autograd.Function):
         each = torch.bmm(scale, g * x.reshape(g.shape)).squeeze(1)
         sums = torch.bmm(torch.cat([shift, torch.ones_like(shift)], 1), g)
         each, shift = each - sums[:, 0], sums[:, 1] if bias is not None else None
-        gw, gb, account = small(each, shift, mask, reference, left, right, ctx.terms)
+        gw, gb, account = combine_vectors(each, shift, mask, reference, left, right, ctx.terms)
         gw = gw.view_as(weight).to(weight.dtype)
         gb = gb.view_as(weight).to(weight.dtype) if gb is not None else None
         return gx, gw, gb, None, None, None, account, *[None] * 6
@@ -111,7 +111,7 @@ class _GroupNorm(torch.autograd.Function):
         mean, rstd = (v.to(kind).repeat_interleave(size, 1) for v in (mean, rstd))
         each = by_example(((products - shift * mean) * rstd), mask.shape[0], "GroupNorm").sum(1)
         shift = by_example(shift, mask.shape[0], "GroupNorm").sum(1)
-        gw, gb, account = small(
+        gw, gb, account = combine_vectors(
             each, shift if ctx.biased else None, mask, reference, left, right, ctx.terms
         )
         gb = gb.to(weight.dtype) if gb is not None else None

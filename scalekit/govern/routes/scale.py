@@ -7,6 +7,7 @@ T5). They are known by what they compute, not by their names: Gemma's has one we
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,28 +22,35 @@ from scalekit.govern.routes.account import (
     squares,
 )
 
-__all__ = ["is_scale", "scale", "scaled", "small"]
+__all__ = ["combine_vectors", "is_scale", "scale", "scaled"]
 
 
 def is_scale(module: nn.Module) -> bool:
-    """Whether the output of *module*, tried on random numbers, is its one vector times the rest."""
+    """Whether *module*, tried on random numbers, returns its one vector times something else.
+
+    What that is must be made of each example alone.
+    """
     own = list(module.named_parameters())
     if len(own) != 1 or own[0][1].dim() != 1 or [*module.children(), *module.buffers()]:
         return False
     name, weight = own[0]
     draw = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 3, len(weight), generator=draw).to(weight)
-    drawn = torch.rand(len(weight), generator=draw).to(weight) + 1
+    like: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
+    x = torch.randn(2, 3, len(weight), generator=draw).to(**like)
+    drawn = torch.rand(len(weight), generator=draw).to(**like) + 1
+    close = partial(torch.allclose, rtol=4 * torch.finfo(weight.dtype).eps)
     devices = [weight.device] if weight.is_cuda else []
+    call = torch.func.functional_call
     try:
         with torch.no_grad(), torch.random.fork_rng(devices):
-            hat = torch.func.functional_call(module, {name: torch.ones_like(weight)}, x)
-            found = torch.func.functional_call(module, {name: drawn}, x)
+            hat = call(module, {name: torch.ones(len(weight), **like)}, x)
+            alone = call(module, {name: torch.ones(len(weight), **like)}, x[:1])
+            found = call(module, {name: drawn}, x)
+            return bool(
+                found.shape == x.shape and close(found, drawn * hat) and close(alone, hat[:1])
+            )
     except Exception:  # whatever a foreign module says of numbers that it does not expect
         return False
-    if not isinstance(found, Tensor) or found.shape != x.shape:
-        return False
-    return bool(torch.allclose(found, drawn * hat, rtol=4 * torch.finfo(weight.dtype).eps))
 
 
 def scale(
@@ -83,11 +91,11 @@ class _Scale(torch.autograd.Function):
         gx = (gy * weight).to(hat.dtype) if ctx.needs_input_grad[0] else None
         product = (gy * hat).reshape(gy.shape[0], -1, weight.numel())
         each = by_example(product, mask.shape[0], "RMSNorm").sum(1)
-        gw, _, account = small(each, None, mask, reference, left, right, ctx.terms)
+        gw, _, account = combine_vectors(each, None, mask, reference, left, right, ctx.terms)
         return gx, gw.view_as(weight).to(weight.dtype), None, account, *[None] * 6
 
 
-def small(
+def combine_vectors(
     gw: Tensor, gb: Tensor | None, mask: Tensor, reference: Tensor | None, left: Tensor | None,
     right: Tensor | None, terms: Terms,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:  # fmt: skip
