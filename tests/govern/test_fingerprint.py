@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,6 @@ def test_the_number_of_threads_does_not_change_its_bits() -> None:
         torch.set_num_threads(before)
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
+    rows = tuple(r.double() if r is not None else None for r in drawn.rows)
+    exact = replace(drawn, rows=rows, entries=drawn.entries.double())(values)
+    torch.testing.assert_close(found[0].double(), exact, rtol=1e-4, atol=1e-3)
