@@ -81,8 +81,7 @@ class Guard:
         self.governor, self.optimizer = governor, optimizer
         self._updated = updated
         self._tolerance = tolerance
-        trained = [p for p in governor.model.parameters() if p.requires_grad]
-        self._kinds = {p.dtype for p in trained}
+        self._kinds = {p.dtype for p in governor.model.parameters() if p.requires_grad}
         self._print: Tensor | None = None
         self._pending: tuple[float, Array, float] | None = None
         owned = {id(p) for group in optimizer.param_groups for p in group["params"]}

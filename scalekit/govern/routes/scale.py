@@ -90,7 +90,7 @@ class _Scale(torch.autograd.Function):
         hat, weight, mask, reference, left, right = ctx.saved_tensors
         gx = (gy * weight).to(hat.dtype) if ctx.needs_input_grad[0] else None
         product = (gy * hat).reshape(gy.shape[0], -1, weight.numel())
-        each = by_example(product, mask.shape[0], "RMSNorm").sum(1)
+        each = by_example(product, mask.shape[0], "a norm or scale").sum(1)
         gw, _, account = combine_vectors(each, None, mask, reference, left, right, ctx.terms)
         return gx, gw.view_as(weight).to(weight.dtype), None, account, *[None] * 6
 
