@@ -155,8 +155,9 @@ class Guard:
         if not np.isfinite(found).all():
             # A loss scaler skips such a step itself; without one the weights would be lost.
             raise GovernError("step refused: the gradient is not finite; lower the learning rate")
-        total = float(np.vdot(wanted, wanted))
-        factor = float(np.vdot(found, wanted)) / total if total > 0 else 1.0
+        # No product by NumPy's BLAS from here on: its threads keep other cores busy for a while.
+        total = float((wanted * wanted).sum())
+        factor = float((found * wanted).sum()) / total if total > 0 else 1.0
         off = np.linalg.norm(found - factor * wanted, axis=1)
         scale = np.linalg.norm(found, axis=1).clip(torch.finfo(self.governor.kind).tiny)
         rounding = 64 * torch.finfo(self.governor.kind).eps * abs(factor) * size
@@ -267,5 +268,5 @@ class Guard:
         effective = np.where(within, share, 1).min(1)
         ceiling = np.where(within, applied.max(1), 0).max(1)
         cut = applied < mask.T[depths] * raw * (1 - 1e-4)
-        capped = np.count_nonzero(within.astype(raw.dtype) @ cut.astype(raw.dtype), axis=1)
+        capped = np.array([np.count_nonzero(cut[of].any(0)) for of in within])
         return worst, effective, ceiling, capped, active

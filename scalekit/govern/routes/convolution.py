@@ -19,7 +19,7 @@ from scalekit.govern.routes.account import (
     squares,
 )
 
-__all__ = ["convolution", "gradients_by_example"]
+__all__ = ["convolution"]
 
 # Above this the examples' own gradients are made in parts and not kept.
 KEPT_BYTES = 1 << 28
@@ -132,66 +132,20 @@ def _parts(
     step = examples if whole else max(1, KEPT_BYTES // size)
     for start in range(0, examples, step):
         part = slice(start * per, min(examples, start + step) * per)
-        each = gradients_by_example(x[part], gy[part], weight, window)
+        each = _gradients_by_example(x[part], gy[part], weight, window)
         yield each.view(-1, per, *weight.shape).sum(1) if per > 1 else each
 
 
-def gradients_by_example(x: Tensor, gy: Tensor, weight: Tensor, window: Window) -> Tensor:
+def _gradients_by_example(x: Tensor, gy: Tensor, weight: Tensor, window: Window) -> Tensor:
     """Return the weight's gradient of each example, [B, *weight.shape].
 
-    A convolution's weight gradient at one tap of the kernel is a product of the output's gradient
-    with the input shifted by that tap. In a flattened padded image a shift is an offset, so each
-    tap is one batched matrix product on a view; no patch is ever copied out.
+    The batch is folded into the groups of one convolution: its weight's gradient holds the
+    examples' own, made by the kernel that makes their sum, in little more time.
     """
-    stride, padding, dilation, groups = window
-    if groups > 1:
-        return _grouped(x, gy, weight, window)
-    if len(stride) == 1:
-        flat: Window = ([1, *stride], [0, *padding], [1, *dilation], 1)
-        one = gradients_by_example(x.unsqueeze(2), gy.unsqueeze(2), weight.unsqueeze(2), flat)
-        return one.squeeze(3)
-    image = functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))
-    taps = [
-        (row * dilation[0], column * dilation[1])
-        for row in range(weight.shape[2])
-        for column in range(weight.shape[3])
-    ]
-    product = _shifted if stride == [1, 1] else _strided
-    each = product(image, gy, taps, stride)
-    return each.view(x.shape[0], *weight.shape[:2], *weight.shape[2:])
-
-
-def _shifted(image: Tensor, gy: Tensor, taps: list[tuple[int, int]], _: list[int]) -> Tensor:
-    """Stride 1: every tap is a view of the flattened image; [B, out, in, taps]."""
-    width, (height, across) = image.shape[3], gy.shape[2:]
-    length = (height - 1) * width + across
-    g = functional.pad(gy, (0, width - across)).flatten(2)[:, :, :length]
-    flat = image.flatten(2)
-    out = gy.new_empty(len(taps), gy.shape[0], gy.shape[1], image.shape[1])
-    for n, (row, column) in enumerate(taps):
-        start = row * width + column
-        torch.bmm(g, flat[:, :, start : start + length].transpose(1, 2), out=out[n])
-    return out.permute(1, 2, 3, 0).contiguous()
-
-
-def _strided(image: Tensor, gy: Tensor, taps: list[tuple[int, int]], stride: list[int]) -> Tensor:
-    """Any stride: the pixels that a tap meets are copied out; [B, out, in, taps]."""
-    height, across = gy.shape[2:]
-    g = gy.flatten(2)
-    out = gy.new_empty(len(taps), gy.shape[0], gy.shape[1], image.shape[1])
-    for n, (row, column) in enumerate(taps):
-        rows = slice(row, row + stride[0] * (height - 1) + 1, stride[0])
-        columns = slice(column, column + stride[1] * (across - 1) + 1, stride[1])
-        torch.bmm(g, image[:, :, rows, columns].flatten(2).transpose(1, 2), out=out[n])
-    return out.permute(1, 2, 3, 0).contiguous()
-
-
-def _grouped(x: Tensor, gy: Tensor, weight: Tensor, window: Window) -> Tensor:
-    """Groups: the batch is folded into the groups of one larger convolution."""
     stride, padding, dilation, groups = window
     n = x.shape[0]
     folded = x.reshape(1, n * x.shape[1], *x.shape[2:])
     outer = gy.reshape(1, n * gy.shape[1], *gy.shape[2:])
-    many = weight.repeat(n, *[1] * (weight.dim() - 1))
+    shaped = weight.new_empty(n * weight.shape[0], *weight.shape[1:])  # its numbers are not read
     wide: Window = (stride, padding, dilation, groups * n)
-    return _backward(outer, folded, many, wide, [False, True])[1].view(n, *weight.shape)
+    return _backward(outer, folded, shaped, wide, [False, True])[1].view(n, *weight.shape)
