@@ -12,7 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scalekit.govern.row_sums import sums_of_rows
+
 __all__ = ["Fingerprint", "fingerprint_of_file", "places_of_parameters"]
+
+RUNS = 16  # of a matrix's rows, summed each by a thread
 
 
 @dataclass(frozen=True)
@@ -64,23 +68,15 @@ class Fingerprint:
         """Return the fingerprint [L, k] of the parameters, in the order of the draw."""
         known = (v.detach().to(self.entries.device, self.entries.dtype) for v in values)
         sums = [
-            value.reshape(-1) if row is None else _row_sum(row, value.flatten(1))
+            value.reshape(-1)
+            if row is None
+            else sums_of_rows(value.flatten(1), row, RUNS).sum(0)
             for row, value in zip(self.rows, known, strict=True)
         ]
         out = self.entries.new_zeros(self.shape)
         out.view(-1).index_copy_(0, self.places, torch.cat(sums) * self.entries)
         # Sums, and no product of matrices: those may be set to a lower precision.
         return out.sum(1)
-
-
-def _row_sum(weights: Tensor, matrix: Tensor) -> Tensor:
-    """Return the weighted sum [d] of the rows of *matrix* [n, d], of 32 or 64 bits.
-
-    On a CPU the bits do not depend on the number of threads.
-    """
-    if not matrix.is_cpu:
-        return weights @ matrix
-    return torch.from_numpy(np.einsum("n,nd->d", weights.numpy(), matrix.numpy()))
 
 
 def places_of_parameters(leaves: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scalekit.govern.row_sums import sums_of_rows
+
 __all__ = ["Projection", "columns_of", "project", "row_of_bias"]
 
 LEAST = 0.5  # size of a single entry
@@ -51,6 +53,8 @@ def _block_sums(values: Tensor, weights: Tensor, columns: int) -> Tensor:
     """Return the weighted sums [..., columns] of blocks of the last axis of *values* [..., n]."""
     n = len(weights)
     flat, width = values.reshape(-1, n), n // columns
+    if flat.stride(0) == 1 < len(flat):
+        return sums_of_rows(flat.t(), weights, columns).t().view(*values.shape[:-1], columns)
     whole = width * columns
     blocks = flat[:, :whole].unflatten(1, (columns, width)).permute(1, 2, 0)
     # Each product of a row with a matrix reads its block once.

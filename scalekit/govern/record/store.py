@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ class RunningStore:
 
     ``sums`` int8 [N, L, k] with ``scale`` float32 [N, L]; ``moments`` float32 [L, k, k], the sum of
     outer products of applied sketches, ``count`` of them. Sums are rounded stochastically after
-    each addition, so that their expectation is exact; the draws depend on *seed* and the update
-    alone.
+    each addition, so that their expectation is exact to the rounding of 32 bits; the draws depend
+    on *seed* and the update alone.
     """
 
     def __init__(self, examples: int, depths: int, k: int, *, seed: int = 0) -> None:
@@ -26,7 +27,8 @@ class RunningStore:
         self.scale = np.zeros((examples, depths), np.float32)
         self.moments = np.zeros((depths, k, k), np.float32)
         self.count = np.zeros(1, np.int64)
-        self._seed = seed
+        self._bits = np.random.PCG64(seed)
+        self._start = self._bits.state
 
     @property
     def bytes(self) -> int:
@@ -42,20 +44,28 @@ class RunningStore:
         flat = torch.from_numpy(sketches).transpose(0, 1)
         torch.from_numpy(self.moments).baddbmm_(flat.transpose(1, 2), flat)
         self.count += len(rows)
-        found, place = np.unique(rows, return_inverse=True)
         added = rate * sketches
-        if len(found) < len(rows):
-            added = np.zeros((len(found), *sketches.shape[1:]), np.float32)
+        if len(set(rows.tolist())) < len(rows):
+            rows, place = np.unique(rows, return_inverse=True)
+            added = np.zeros((len(rows), *sketches.shape[1:]), np.float32)
             np.add.at(added, place, rate * sketches)
-        else:
-            found = rows
-        total = self.sums[found] * self.scale[found][:, :, None]
+        total = self.sums[rows] * self.scale[rows][:, :, None]
         total += added
-        scale = np.maximum(total.max(2), -total.min(2)) / LEVELS
+        scale = torch.from_numpy(total).abs().amax(2).numpy() / LEVELS
         total /= np.where(scale > 0, scale, 1)[:, :, None]
-        total += np.random.default_rng((self._seed, update)).random(total.shape, np.float32)
-        self.sums[found] = np.floor(total, out=total).clip(-LEVELS, LEVELS, out=total)
-        self.scale[found] = scale
+        total += self._dither(update, total.shape)
+        self.sums[rows] = np.floor(total, out=total).clip(-LEVELS, LEVELS, out=total)
+        self.scale[rows] = scale
+
+    def _dither(self, update: int, shape: tuple[int, ...]) -> Array:
+        """Return uniform numbers in (0, 1) of 16 random bits each: as fine as 32-bit sums are."""
+        self._bits.state = self._start
+        self._bits.advance(update << 64)
+        count = math.prod(shape)
+        drawn = self._bits.random_raw(-(-count // 4)).view(np.uint16)[:count]
+        out: Array = drawn.reshape(shape) * np.float32(2**-16)
+        out += np.float32(2**-17)
+        return out
 
     def of(self, rows: Array) -> Array:
         """Return the sums of *rows*, float32 [B, L, k]."""
