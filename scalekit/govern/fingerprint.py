@@ -27,14 +27,13 @@ class Fingerprint:
     goes with a Gaussian weight to one of the k numbers of its depth. So a change that was made
     without the nonce leaves the numbers as they are only by a chance as small as rounding is, and
     their squares sum in expectation to that of the weights. ``rows`` are the weights of each
-    matrix's rows, None for vectors; ``entries`` [n] those of the entries, ``places`` [n] where each
-    lies in ``shape`` [L, lines, k].
+    matrix's rows, None for vectors; ``entries`` [L, lines, k] those of the entries, 0 where there
+    is none, and ``places`` [L * lines * k] which of all parameters' entries lies there.
     """
 
     rows: tuple[Tensor | None, ...]
     entries: Tensor
     places: Tensor
-    shape: tuple[int, int, int]
 
     @classmethod
     def draw(
@@ -56,27 +55,31 @@ class Fingerprint:
             within.append(np.arange(width) + filled[depth])
             filled[depth] += -(-width // k) * k
         most = max(filled)  # all depths have the room of the largest
-        places = [w + depth * most for w, depth in zip(within, depths, strict=True)]
+        at = np.concatenate([w + d * most for w, d in zip(within, depths, strict=True)])
+        spread, places = np.zeros(count * most), np.zeros(count * most, np.int64)
+        spread[at], places[at] = np.concatenate(entries), np.arange(len(at))
+        spread = spread.reshape(count, most // k, k)
         return cls(
             tuple(rows),
-            torch.from_numpy(np.concatenate(entries)).to(device, dtype),
-            torch.from_numpy(np.concatenate(places)).to(device),
-            (count, most // k, k),
+            torch.from_numpy(spread).to(device, dtype),
+            torch.from_numpy(places).to(device),
         )
 
     def __call__(self, values: Iterable[Tensor]) -> Tensor:
         """Return the fingerprint [L, k] of the parameters, in the order of the draw."""
         known = (v.detach().to(self.entries.device, self.entries.dtype) for v in values)
         sums = [
-            value.reshape(-1)
-            if row is None
-            else sums_of_rows(value.flatten(1), row, RUNS).sum(0)
+            value.reshape(-1) if row is None else _row_sum(row, value.flatten(1))
             for row, value in zip(self.rows, known, strict=True)
         ]
-        out = self.entries.new_zeros(self.shape)
-        out.view(-1).index_copy_(0, self.places, torch.cat(sums) * self.entries)
+        spread = torch.cat(sums).index_select(0, self.places).view_as(self.entries)
         # Sums, and no product of matrices: those may be set to a lower precision.
-        return out.sum(1)
+        return (spread * self.entries).sum(1)
+
+
+def _row_sum(weights: Tensor, matrix: Tensor) -> Tensor:
+    """Return the weighted sum [d] of the rows of *matrix* [n, d]."""
+    return sums_of_rows(matrix, weights, RUNS).sum(0) if matrix.is_cpu else weights @ matrix
 
 
 def places_of_parameters(leaves: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -134,10 +135,9 @@ class Guard:
         fingerprint = governor.fingerprint()
         drift = 0.0
         if self._print is not None:
-            moved = torch.linalg.vector_norm(fingerprint - self._print, dim=1)
-            drift = float(
-                (moved / torch.linalg.vector_norm(self._print, dim=1).clamp_min(1e-30)).max()
-            )
+            now, known = fingerprint.cpu().numpy(), self._print.cpu().numpy()
+            size = np.linalg.norm(known, axis=1).clip(1e-30)
+            drift = float((np.linalg.norm(now - known, axis=1) / size).max())
         if governor.freeze_masked:
             self._freeze()
         self._pending = (factor, residual, drift)
@@ -211,8 +211,9 @@ class Guard:
     def _accounted(self) -> tuple[Tensor, Tensor]:
         """Return the sum of applied sketches [K, k] and of their norms [K], over all processes."""
         parts = [h.leaves[:, :, SKETCH:] for h in self.governor.harvests]
-        wanted = torch.stack([p.sum(1) for p in parts]).sum(0)
-        size = torch.stack([torch.linalg.vector_norm(p, dim=2).sum(1) for p in parts]).sum(0)
+        wanted = functools.reduce(torch.add, [p.sum(1) for p in parts])
+        sizes = [torch.linalg.vector_norm(p, dim=2).sum(1) for p in parts]
+        size = functools.reduce(torch.add, sizes)
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(wanted)
             distributed.all_reduce(size)
@@ -264,7 +265,8 @@ class Guard:
         raw, applied = norms[:, :, RAW], norms[:, :, APPLIED]
         worst = np.where(within, residual, 0).max(1)
         active = np.count_nonzero(mask, axis=0).astype(raw.dtype)
-        share = effective_contributors(torch.from_numpy(applied)).numpy() / active[depths].clip(1)
+        power = (applied * applied).sum(1).clip(np.finfo(raw.dtype).tiny)
+        share = applied.sum(1) ** 2 / power / active[depths].clip(1)
         effective = np.where(within, share, 1).min(1)
         ceiling = np.where(within, applied.max(1), 0).max(1)
         cut = applied < mask.T[depths] * raw * (1 - 1e-4)

@@ -53,15 +53,22 @@ def _block_sums(values: Tensor, weights: Tensor, columns: int) -> Tensor:
     """Return the weighted sums [..., columns] of blocks of the last axis of *values* [..., n]."""
     n = len(weights)
     flat, width = values.reshape(-1, n), n // columns
-    if flat.stride(0) == 1 < len(flat):
-        return sums_of_rows(flat.t(), weights, columns).t().view(*values.shape[:-1], columns)
     whole = width * columns
-    blocks = flat[:, :whole].unflatten(1, (columns, width)).permute(1, 2, 0)
+    even = flat if whole == n else flat[:, :whole]
+    blocks = even.view(len(flat), columns, width).permute(1, 2, 0)
     # Each product of a row with a matrix reads its block once.
     out = torch.bmm(weights[:whole].view(columns, 1, width), blocks).squeeze(1).t()
     if whole < n:
         out[:, : n - whole] += flat[:, whole:] * weights[whole:]
     return out.view(*values.shape[:-1], columns)
+
+
+def _project_rows(matrix: Tensor, side: Tensor, columns: int) -> Tensor:
+    """Return one side of a projection, transposed, times *matrix* [n, d]: [columns, d]."""
+    n = len(matrix)
+    if side.dim() == 1:
+        return sums_of_rows(matrix, side[:n], columns)
+    return side[:n].t() @ matrix
 
 
 def row_of_bias(side: Tensor, n: int) -> Tensor:
@@ -179,10 +186,10 @@ class Projection:
         outputs, inputs = self.columns
         if weight is None:
             total = left.new_zeros(outputs, inputs)
-        elif self.kind == "matrix":  # stored as output by input; the rows' blocks are read in order
-            total = project(project(weight.flatten(1).t(), left, outputs).t(), right, inputs)
+        elif self.kind == "matrix":  # stored as output by input
+            total = project(_project_rows(weight.flatten(1), left, outputs), right, inputs)
         else:
-            total = project(project(weight.t(), right, inputs).t(), left, outputs).t()
+            total = project(_project_rows(weight, right, inputs), left, outputs).t()
         if bias is not None:
             row = row_of_bias(right, math.prod(self.shapes[0]) // len(bias))
             total = torch.addr(total, project(bias, left, outputs), row)

@@ -99,20 +99,20 @@ class _GroupNorm(torch.autograd.Function):
     @backward_of_route
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, rstd, mask, reference, left, right = ctx.saved_tensors
-        n, channels, _, groups = ctx.sizes
-        gy = gy.contiguous()
-        backward = torch.ops.aten.native_group_norm_backward
-        gx = backward(gy, x, mean, rstd, weight, *ctx.sizes, [True, False, False])[0]
-        # Two sums over space give the gradients of scale and shift of each example.
-        flat = gy.reshape(n, channels, -1)
-        products = torch.linalg.vecdot(flat, x.reshape(n, channels, -1))
-        kind = torch.promote_types(gy.dtype, weight.dtype)  # 32 bits where autocast halved x
-        shift, size = flat.sum(2, dtype=kind), channels // groups
-        mean, rstd = (v.to(kind).repeat_interleave(size, 1) for v in (mean, rstd))
-        each = by_example(((products - shift * mean) * rstd), mask.shape[0], "GroupNorm").sum(1)
-        shift = by_example(shift, mask.shape[0], "GroupNorm").sum(1)
+        n, channels, space, groups = ctx.sizes
+        # With the examples folded into the channels, each has a scale and a shift of its own.
+        folded = (1, n * channels, space, n * groups)
+        gx, each, shift = torch.ops.aten.native_group_norm_backward(
+            gy.contiguous().view(1, n * channels, -1), x.view(1, n * channels, -1),
+            mean.view(1, -1), rstd.view(1, -1), weight.repeat(n), *folded, [True, True, True],
+        )  # fmt: skip
+        each, shift = (
+            by_example(v.view(n, 1, channels), mask.shape[0], "GroupNorm").sum(1)
+            for v in (each, shift)
+        )
         gw, gb, account = combine_vectors(
             each, shift if ctx.biased else None, mask, reference, left, right, ctx.terms
         )
         gb = gb.to(weight.dtype) if gb is not None else None
+        gx = gx.view_as(x)
         return gx, gw.to(weight.dtype), gb, None, None, None, account, *[None] * 6
