@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, distributed, nn
 
 from scalekit.govern.batch import GovernError, Harvest
-from scalekit.govern.budget import effective_contributors
 from scalekit.govern.governor import Governor
 from scalekit.govern.routes import APPLIED, RAW, SKETCH
 
