@@ -58,10 +58,9 @@ class Fingerprint:
         at = np.concatenate([w + d * most for w, d in zip(within, depths, strict=True)])
         spread, places = np.zeros(count * most), np.zeros(count * most, np.int64)
         spread[at], places[at] = np.concatenate(entries), np.arange(len(at))
-        spread = spread.reshape(count, most // k, k)
         return cls(
             tuple(rows),
-            torch.from_numpy(spread).to(device, dtype),
+            torch.from_numpy(spread).to(device, dtype).view(count, most // k, k),
             torch.from_numpy(places).to(device),
         )
 
