@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from scalekit.govern.batch import GovernError, Harvest
+from scalekit.govern.budget import effective_contributors
 from scalekit.govern.governor import Governor
 from scalekit.govern.routes import APPLIED, RAW, SKETCH
 
@@ -154,7 +155,7 @@ class Guard:
         if not np.isfinite(found).all():
             # A loss scaler skips such a step itself; without one the weights would be lost.
             raise GovernError("step refused: the gradient is not finite; lower the learning rate")
-        # No product by NumPy's BLAS from here on: its threads keep other cores busy for a while.
+        # Sums, no np.vdot: after a product of NumPy's, its threads keep the other cores busy.
         total = float((wanted * wanted).sum())
         factor = float((found * wanted).sum()) / total if total > 0 else 1.0
         off = np.linalg.norm(found - factor * wanted, axis=1)
@@ -264,8 +265,7 @@ class Guard:
         raw, applied = norms[:, :, RAW], norms[:, :, APPLIED]
         worst = np.where(within, residual, 0).max(1)
         active = np.count_nonzero(mask, axis=0).astype(raw.dtype)
-        power = (applied * applied).sum(1).clip(np.finfo(raw.dtype).tiny)
-        share = applied.sum(1) ** 2 / power / active[depths].clip(1)
+        share = effective_contributors(torch.from_numpy(applied)).numpy() / active[depths].clip(1)
         effective = np.where(within, share, 1).min(1)
         ceiling = np.where(within, applied.max(1), 0).max(1)
         cut = applied < mask.T[depths] * raw * (1 - 1e-4)

@@ -158,14 +158,18 @@ def test_the_floor_loss_stops_a_collapse_that_goes_on_without_it() -> None:
 def test_the_store_keeps_sums_to_a_few_percent_without_bias(seed: int) -> None:
     rng = np.random.default_rng(seed)
     store, exact = RunningStore(30, 2, 16, seed=seed), np.zeros((30, 2, 16))
+    moments = np.zeros((2, 16, 16))
     for update in range(100):
         rows = rng.choice(30, 8, replace=update % 5 == 0)
         sketches = rng.normal(1.0, 1.0, (8, 2, 16)).astype(np.float32)
         store.add(rows, sketches, 0.1, update=update)
         np.add.at(exact, rows, 0.1 * sketches)
+        moments += np.einsum("blk,blm->lkm", sketches, sketches)
     found = store.of(np.arange(30))
     off = np.linalg.norm(found - exact, axis=2) / np.linalg.norm(exact, axis=2)
     assert off.max() < 0.06
     assert abs((found - exact).mean() / np.abs(exact).mean()) < 0.01
+    assert store.count[0] == 800
+    np.testing.assert_allclose(store.moments, moments, rtol=1e-4)
     kept = RunningStore.restore(store.tensors(), seed=seed)
     assert np.array_equal(kept.of(np.arange(30)), found)

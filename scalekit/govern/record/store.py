@@ -36,11 +36,11 @@ class RunningStore:
         return self.sums.nbytes + self.scale.nbytes
 
     def add(self, rows: Array, sketches: Array, rate: float, *, update: int) -> None:
-        """Add *rate* times the applied sketches [B, L, k] to the sums of *rows* [B]."""
+        """Add *rate* times the applied sketches [B, L, k], float32, to the sums of *rows* [B]."""
         import torch
 
-        # Training's own threads make this product. NumPy's would wait for the next one busily:
-        # tens of milliseconds of every other core after each update.
+        # By torch, not NumPy, whose threads may wait busily for more: tens of milliseconds of every
+        # other core after each update.
         flat = torch.from_numpy(sketches).transpose(0, 1)
         torch.from_numpy(self.moments).baddbmm_(flat.transpose(1, 2), flat)
         self.count += len(rows)

@@ -22,6 +22,7 @@ from scalekit.govern.budget import allowed, allowed_at_hand
 
 __all__ = [
     "APPLIED",
+    "KEPT_BYTES",
     "RAW",
     "SKETCH",
     "RouteError",
@@ -36,6 +37,8 @@ __all__ = [
 # Columns of a probe. All three add up over several uses of a leaf within one batch: norms to an
 # upper bound (triangle inequality), sketches exactly.
 RAW, APPLIED, SKETCH = 0, 1, 2
+# The examples' own gradients are kept up to this size; above it they are made a few at a time.
+KEPT_BYTES = 1 << 28
 BLOCK = 4096  # numbers whose squares are added one after the other
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from scalekit.govern.projection import columns_of, project, row_of_bias
 from scalekit.govern.routes.account import (
+    KEPT_BYTES,
     RouteError,
     Site,
     Terms,
@@ -21,8 +22,6 @@ from scalekit.govern.routes.account import (
 
 __all__ = ["convolution"]
 
-# Above this the examples' own gradients are made in parts and not kept.
-KEPT_BYTES = 1 << 28
 Window = tuple[list[int], list[int], list[int], int]
 
 

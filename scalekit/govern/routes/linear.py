@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from scalekit.govern.projection import columns_of, project, row_of_bias
 from scalekit.govern.routes.account import (
+    KEPT_BYTES,
     Site,
     Terms,
     backward_of_route,
@@ -21,9 +22,8 @@ from scalekit.govern.routes.account import (
 __all__ = ["linear"]
 
 # Gram matrices are less work than the examples' own gradients up to this share of the latter's;
-# gradients that are kept, up to KEPT_BYTES, need no second product and are made sooner.
+# gradients that are kept need no second product and are made sooner.
 GRAM_SHARE, GRAM_SHARE_KEPT = 1.5, 0.65
-KEPT_BYTES = 1 << 28
 STRIP = 32  # rows of a Gram matrix made at a time, at least: fewer are slower than they save
 
 
