@@ -66,13 +66,13 @@ class _Linear(torch.autograd.Function):
         back = weight.t() if ctx.transposed else weight
         wanted = ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
         if x.dim() > 1 and x.shape[0] == examples and x.numel() == examples * x.shape[-1]:
-            gx = gy @ back if ctx.needs_input_grad[0] else None
-            if wanted:
+            if wanted:  # first: what is small is slow after a large product
                 a, g = (v if v.dim() == 2 else v.reshape(examples, -1) for v in (x, gy))
                 gw, gb, account = _parameters_of_single_steps(
                     a, g, mask, reference, left, right, ctx.terms, ctx.biased
                 )
                 gw = gw.t() if ctx.transposed else gw
+            gx = gy @ back if ctx.needs_input_grad[0] else None
             return gx, gw, gb, None, account, *[None] * 7
         a, g = by_example(x, examples, "Linear"), by_example(gy, examples, "Linear")
         kept = g if reach is None else g.index_select(0, reach)  # of the examples that are needed
