@@ -27,8 +27,8 @@ class Fingerprint:
     goes with a Gaussian weight to one of the k numbers of its depth. So a change that was made
     without the nonce leaves the numbers as they are only by a chance as small as rounding is, and
     their squares sum in expectation to that of the weights. ``rows`` are the weights of each
-    matrix's rows, None for vectors; ``entries`` [L, lines, k] those of the entries, 0 where there
-    is none, and ``places`` [L * lines * k] which of all parameters' entries lies there.
+    matrix's rows, None for vectors; ``entries`` [L, lines, k] those of the entries, and
+    ``places`` [L * lines * k] which of all parameters' entries lies there, or the zero after them.
     """
 
     rows: tuple[Tensor | None, ...]
@@ -56,7 +56,7 @@ class Fingerprint:
             filled[depth] += -(-width // k) * k
         most = max(filled)  # all depths have the room of the largest
         at = np.concatenate([w + d * most for w, d in zip(within, depths, strict=True)])
-        spread, places = np.zeros(count * most), np.zeros(count * most, np.int64)
+        spread, places = np.zeros(count * most), np.full(count * most, len(at))
         spread[at], places[at] = np.concatenate(entries), np.arange(len(at))
         return cls(
             tuple(rows),
@@ -71,6 +71,7 @@ class Fingerprint:
             value.reshape(-1) if row is None else _row_sum(row, value.flatten(1))
             for row, value in zip(self.rows, known, strict=True)
         ]
+        sums.append(self.entries.new_zeros(1))
         spread = torch.cat(sums).index_select(0, self.places).view_as(self.entries)
         # Sums, and no product of matrices: those may be set to a lower precision.
         return (spread * self.entries).sum(1)

@@ -137,7 +137,8 @@ class Guard:
         if self._print is not None:
             now, known = fingerprint.cpu().numpy(), self._print.cpu().numpy()
             size = np.linalg.norm(known, axis=1).clip(1e-30)
-            drift = float((np.linalg.norm(now - known, axis=1) / size).max())
+            with np.errstate(invalid="ignore"):  # weights that are lost have a drift of nan
+                drift = float((np.linalg.norm(now - known, axis=1) / size).max())
         if governor.freeze_masked:
             self._freeze()
         self._pending = (factor, residual, drift)

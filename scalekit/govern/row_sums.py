@@ -13,14 +13,15 @@ def sums_of_rows(matrix: Tensor, weights: Tensor, blocks: int) -> Tensor:
     """Return the weighted sums [blocks, d] of as many runs of the rows of *matrix* [n, d].
 
     Runs have n // blocks rows; those left over go one to each of the first sums. A run is a bag of
-    embeddings, whose kernel on a CPU keeps the sum in registers: half the time of a product, and
-    bits that do not depend on the number of threads.
+    embeddings, whose kernel for 32 bits keeps the sum in registers: up to twice as fast as a
+    product, and its bits do not depend on the number of threads.
     """
+    matrix = matrix.contiguous()  # rows with gaps take another kernel, thirty times as slow
     n = len(weights)
     width = n // blocks
     whole = width * blocks
-    row = torch.arange(whole, dtype=torch.int32)
-    first = torch.arange(blocks, dtype=torch.int32) * width
+    row = torch.arange(whole, dtype=torch.int32, device=matrix.device)
+    first = torch.arange(blocks, dtype=torch.int32, device=matrix.device) * width
     own = weights[:whole]
     out = functional.embedding_bag(row, matrix, first, mode="sum", per_sample_weights=own)
     if whole < n:

@@ -173,3 +173,18 @@ def test_the_store_keeps_sums_to_a_few_percent_without_bias(seed: int) -> None:
     np.testing.assert_allclose(store.moments, moments, rtol=1e-4)
     kept = RunningStore.restore(store.tensors(), seed=seed)
     assert np.array_equal(kept.of(np.arange(30)), found)
+
+
+def test_the_store_rounds_what_is_small_without_bias_and_anew_in_each_update() -> None:
+    """A hundredth of a level, beside an entry that sets the level, 4000 times."""
+    store, times, share = RunningStore(64, 2, 64), 4000, 0.01
+    sketches = np.zeros((64, 2, 64), np.float32)
+    sketches[:, :, 0] = 127
+    store.add(np.arange(64), sketches, 1.0, update=0)
+    sketches[:, :, 0], sketches[:, :, 1:] = 0, share
+    for update in range(1, times + 1):
+        store.add(np.arange(64), sketches, 1.0, update=update)
+    levels = store.sums[:, :, 1:].astype(float)
+    spread = times * share * (1 - share)
+    assert abs(levels.mean() - times * share) < 5 * (spread / levels.size) ** 0.5
+    assert levels.var() == pytest.approx(spread, rel=0.1)

@@ -95,3 +95,22 @@ def test_the_number_of_threads_does_not_change_its_bits() -> None:
     rows = tuple(r.double() if r is not None else None for r in drawn.rows)
     exact = replace(drawn, rows=rows, entries=drawn.entries.double())(values)
     torch.testing.assert_close(found[0].double(), exact, rtol=1e-4, atol=1e-3)
+
+
+def test_rows_with_gaps_and_another_default_device_make_no_difference() -> None:
+    torch.manual_seed(0)
+    values = torch.randn(700, 300).t()
+    drawn = Fingerprint.draw(["a"], [0], [values.shape], 1, 64, b"secret", "cpu", torch.float32)
+    found = drawn([values.contiguous()])
+    assert torch.equal(drawn([values]), found)
+    with torch.device("meta"):
+        assert torch.equal(drawn([values]), found)
+
+
+def test_what_is_lost_in_one_depth_is_not_seen_in_another() -> None:
+    governor = governed("gpt")
+    leaf = governor.leaves[0]
+    leaf.parameter(0).data[:, 0] = float("inf")
+    lost = ~governor.fingerprint().isfinite()
+    assert lost[leaf.depth].sum() == 1
+    assert lost.sum() == 1

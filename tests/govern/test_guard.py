@@ -46,7 +46,7 @@ def backward(
 def test_an_honest_step_is_accounted_for_to_rounding(make: Any, loss: Any, batch: Any) -> None:
     torch.manual_seed(0)
     model = make().double()
-    governor, optimizer, _, updates = governed(model, budget=EntropyBudget(0.9, 0.03))
+    governor, optimizer, _, updates = governed(model, budget=EntropyBudget(0.98, 0.03))
     if isinstance(batch, tuple):
         batch = (batch[0].double(), batch[1])
     for _ in range(3):
@@ -55,6 +55,19 @@ def test_an_honest_step_is_accounted_for_to_rounding(make: Any, loss: Any, batch
         optimizer.step()
     assert max(float(u.residual.max()) for u in updates) < 1e-10
     assert all(abs(u.factor - 1) < 1e-10 and u.drift < 1e-12 for u in updates)
+    cuts = [examples_that_are_cut(governor, u.harvests[0]) for u in updates]
+    assert [u.capped.tolist() for u in updates] == cuts
+    assert any(0 < count < len(NAMES) for cut in cuts for count in cut)
+
+
+def examples_that_are_cut(governor: Any, harvest: Any) -> list[int]:
+    """How many examples the budget cuts in any leaf of each depth, counted one by one."""
+    cut: list[set[str]] = [set() for _ in governor.depths.groups]
+    for leaf, account in zip(governor.leaves, harvest.leaves, strict=True):
+        for name, mask, (raw, applied, *_) in zip(NAMES, harvest.mask, account, strict=True):
+            if applied < mask[leaf.depth] * raw * 0.9999:
+                cut[leaf.depth].add(name)
+    return [len(names) for names in cut]
 
 
 @pytest.mark.parametrize("size", [2e-4, 1e-3, 1e-2])

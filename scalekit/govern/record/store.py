@@ -17,7 +17,8 @@ class RunningStore:
     """Sums of applied, rate-weighted gradient sketches; and the sketches' second moments.
 
     ``sums`` int8 [N, L, k] with ``scale`` float32 [N, L]; ``moments`` float32 [L, k, k], the sum of
-    outer products of applied sketches, ``count`` of them. Sums are rounded stochastically after
+    outer products of applied sketches in the precision that is set for float32 products, ``count``
+    of them. Sums are rounded stochastically after
     each addition, so that their expectation is exact to the rounding of 32 bits; the draws depend
     on *seed* and the update alone.
     """
@@ -28,7 +29,6 @@ class RunningStore:
         self.moments = np.zeros((depths, k, k), np.float32)
         self.count = np.zeros(1, np.int64)
         self._bits = np.random.PCG64(seed)
-        self._start = self._bits.state
 
     @property
     def bytes(self) -> int:
@@ -59,10 +59,8 @@ class RunningStore:
 
     def _dither(self, update: int, shape: tuple[int, ...]) -> Array:
         """Return uniform numbers in (0, 1) of 16 random bits each: as fine as 32-bit sums are."""
-        self._bits.state = self._start
-        self._bits.advance(update << 64)
         count = math.prod(shape)
-        drawn = self._bits.random_raw(-(-count // 4)).view(np.uint16)[:count]
+        drawn = self._bits.jumped(update).random_raw(-(-count // 4)).view(np.uint16)[:count]
         out: Array = drawn.reshape(shape) * np.float32(2**-16)
         out += np.float32(2**-17)
         return out

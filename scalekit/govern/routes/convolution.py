@@ -139,7 +139,7 @@ def _gradients_by_example(x: Tensor, gy: Tensor, weight: Tensor, window: Window)
     """Return the weight's gradient of each example, [B, *weight.shape].
 
     The batch is folded into the groups of one convolution: its weight's gradient holds the
-    examples' own, made by the kernel that makes their sum, in little more time.
+    examples' own, and the native kernel makes it.
     """
     stride, padding, dilation, groups = window
     n = x.shape[0]

@@ -1,4 +1,4 @@
-"""Routes of LayerNorm, RMSNorm, GroupNorm: native kernels for the input, sums for the rest."""
+"""Routes of LayerNorm, RMSNorm, GroupNorm: native kernels, and sums for each example."""
 
 from __future__ import annotations
 
