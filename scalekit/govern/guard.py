@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -135,10 +134,10 @@ class Guard:
         fingerprint = governor.fingerprint()
         drift = 0.0
         if self._print is not None:
-            now, known = fingerprint.cpu().numpy(), self._print.cpu().numpy()
-            size = np.linalg.norm(known, axis=1).clip(1e-30)
-            with np.errstate(invalid="ignore"):  # weights that are lost have a drift of nan
-                drift = float((np.linalg.norm(now - known, axis=1) / size).max())
+            moved = torch.linalg.vector_norm(fingerprint - self._print, dim=1)
+            drift = float(
+                (moved / torch.linalg.vector_norm(self._print, dim=1).clamp_min(1e-30)).max()
+            )
         if governor.freeze_masked:
             self._freeze()
         self._pending = (factor, residual, drift)
@@ -212,9 +211,8 @@ class Guard:
     def _accounted(self) -> tuple[Tensor, Tensor]:
         """Return the sum of applied sketches [K, k] and of their norms [K], over all processes."""
         parts = [h.leaves[:, :, SKETCH:] for h in self.governor.harvests]
-        wanted = functools.reduce(torch.add, [p.sum(1) for p in parts])
-        sizes = [torch.linalg.vector_norm(p, dim=2).sum(1) for p in parts]
-        size = functools.reduce(torch.add, sizes)
+        wanted = torch.stack([p.sum(1) for p in parts]).sum(0)
+        size = torch.stack([torch.linalg.vector_norm(p, dim=2).sum(1) for p in parts]).sum(0)
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(wanted)
             distributed.all_reduce(size)

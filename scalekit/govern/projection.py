@@ -54,8 +54,7 @@ def _block_sums(values: Tensor, weights: Tensor, columns: int) -> Tensor:
     n = len(weights)
     flat, width = values.reshape(-1, n), n // columns
     whole = width * columns
-    even = flat if whole == n else flat[:, :whole]
-    blocks = even.view(len(flat), columns, width).permute(1, 2, 0)
+    blocks = flat[:, :whole].unflatten(1, (columns, width)).permute(1, 2, 0)
     # Each product of a row with a matrix reads its block once.
     out = torch.bmm(weights[:whole].view(columns, 1, width), blocks).squeeze(1).t()
     if whole < n:
