@@ -232,7 +232,7 @@ class GovernedRun(View):
             "mask": _array(harvest.mask),
             "raw_norm": _array(harvest.raw),
             "applied_norm": _array(harvest.applied),
-            "sketch": _array(harvest.sketch).astype(np.float32),
+            "sketch": _array(harvest.sketch),
         }
 
     def _report(self, chosen: Sequence[int], losses: Tensor, seconds: float) -> StepReport:

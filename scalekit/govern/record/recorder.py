@@ -162,8 +162,8 @@ class Recorder:
             count = len(columns["example"])
             sketch = columns.get("sketch")
             if self.store is not None and sketch is not None:
-                kept = sketch.astype(np.float32, copy=False)
-                self.store.add(columns["example"], kept, rate, update=number)
+                own = sketch.astype(np.float32, copy=False)
+                self.store.add(columns["example"], own, rate, update=number)
             if self.header["ledger"]:
                 row: Columns = {
                     "update": np.full(count, number, np.uint32),
