@@ -18,9 +18,8 @@ class RunningStore:
 
     ``sums`` int8 [N, L, k] with ``scale`` float32 [N, L]; ``moments`` float32 [L, k, k], the sum of
     outer products of applied sketches in the precision that is set for float32 products, ``count``
-    of them. Sums are rounded stochastically after
-    each addition, so that their expectation is exact to the rounding of 32 bits; the draws depend
-    on *seed* and the update alone.
+    of them. Sums are rounded stochastically after each addition, so that their expectation is exact
+    to the rounding of 32 bits; the draws depend on *seed* and the update alone.
     """
 
     def __init__(self, examples: int, depths: int, k: int, *, seed: int = 0) -> None:
@@ -47,8 +46,8 @@ class RunningStore:
         added = rate * sketches
         if len(set(rows.tolist())) < len(rows):
             rows, place = np.unique(rows, return_inverse=True)
-            added = np.zeros((len(rows), *sketches.shape[1:]), np.float32)
-            np.add.at(added, place, rate * sketches)
+            each, added = added, np.zeros((len(rows), *sketches.shape[1:]), np.float32)
+            np.add.at(added, place, each)
         total = self.sums[rows] * self.scale[rows][:, :, None]
         total += added
         scale = torch.from_numpy(total).abs().amax(2).numpy() / LEVELS
