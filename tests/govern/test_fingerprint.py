@@ -97,7 +97,7 @@ def test_the_number_of_threads_does_not_change_its_bits() -> None:
     torch.testing.assert_close(found[0].double(), exact, rtol=1e-4, atol=1e-3)
 
 
-def test_rows_with_gaps_and_another_default_device_make_no_difference() -> None:
+def test_columns_first_and_another_default_device_make_no_difference() -> None:
     torch.manual_seed(0)
     values = torch.randn(700, 300).t()
     drawn = Fingerprint.draw(["a"], [0], [values.shape], 1, 64, b"secret", "cpu", torch.float32)

@@ -114,5 +114,4 @@ class _GroupNorm(torch.autograd.Function):
             each, shift if ctx.biased else None, mask, reference, left, right, ctx.terms
         )
         gb = gb.to(weight.dtype) if gb is not None else None
-        gx = gx.view_as(x)
-        return gx, gw.to(weight.dtype), gb, None, None, None, account, *[None] * 6
+        return gx.view_as(x), gw.to(weight.dtype), gb, None, None, None, account, *[None] * 6
