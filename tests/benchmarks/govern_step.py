@@ -6,7 +6,9 @@ and B in turn within one run, median of the turns' ratios. The timed step follow
 kind, as in training: after the other's its weights are out of the cache, which on the MLP is as
 much as 15 % of a step. The allocator keeps what is freed (glibc): else thousands of page faults
 fall on one side or the other by chance, a fifth of a plain MLP step.
-``--quick``: fewer turns; names of figures, or parts of them: those alone.
+``--quick``: fewer turns; names of figures, or parts of them: those alone. ``--torch-products``: large
+products as in the plain step, where a governed backward would take another library: what governing
+alone costs.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from torch.nn import functional
 
 from scalekit.govern import EntropyBudget, Guard, govern
 from scalekit.govern.record import Recorder
+from scalekit.govern.routes import products
 
 torch.set_num_threads(1)
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
@@ -288,6 +291,8 @@ def main() -> None:
     """Measure and print."""
     keep_freed_memory()
     turns = 5 if "--quick" in sys.argv[1:] else 15
+    if "--torch-products" in sys.argv[1:]:
+        products.mkl_is_narrow = lambda: False
     only = [a for a in sys.argv[1:] if not a.startswith("-")]
     for name, make in SETUPS.items():
         torch.manual_seed(0)

@@ -18,6 +18,7 @@ from scalekit.govern.routes.account import (
     settle,
     squares,
 )
+from scalekit.govern.routes.products import pays_alone, product, products
 
 __all__ = ["linear"]
 
@@ -72,12 +73,12 @@ class _Linear(torch.autograd.Function):
                     a, g, mask, reference, left, right, ctx.terms, ctx.biased
                 )
                 gw = gw.t() if ctx.transposed else gw
-            gx = gy @ back if ctx.needs_input_grad[0] else None
+            gx = product(gy, back) if ctx.needs_input_grad[0] else None
             return gx, gw, gb, None, account, *[None] * 7
         a, g = by_example(x, examples, "Linear"), by_example(gy, examples, "Linear")
         kept = g if reach is None else g.index_select(0, reach)  # of the examples that are needed
         if ctx.needs_input_grad[0]:
-            gx = kept @ back
+            gx = product(kept, back)
             if kept is not g:
                 gx = gx.new_zeros(*g.shape[:2], gx.shape[2]).index_copy_(0, reach, gx)
             gx = gx.view(x.shape)
@@ -111,7 +112,7 @@ def _parameters(
     c = c[:, None, None]
     # The mask goes on the smaller factor.
     a, g = (a * c, g) if a.shape[2] <= g.shape[2] else (a, g * c)
-    return g.reshape(-1, g.shape[-1]).t() @ a.reshape(-1, a.shape[-1]), gb, account
+    return _summed(g.reshape(-1, g.shape[-1]), a.reshape(-1, a.shape[-1])), gb, account
 
 
 def _parameters_of_single_steps(
@@ -131,7 +132,14 @@ def _parameters_of_single_steps(
     gb = c @ g if biased else None
     c = c.unsqueeze(1)
     a, g = (a * c, g) if a.shape[1] <= g.shape[1] else (a, g * c)
-    return g.t() @ a, gb, account
+    return _summed(g, a), gb, account
+
+
+def _summed(g: Tensor, a: Tensor) -> Tensor:
+    """Return ``g.T a`` [p, d]; what is copied, transposed, is the smaller of them."""
+    if a.shape[1] < g.shape[1]:
+        return product(a.t(), g).t()
+    return product(g.t(), a)
 
 
 def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -150,7 +158,7 @@ def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, 
         part = examples if size <= KEPT_BYTES else max(1, KEPT_BYTES * examples // size)
         found = []
         for x, y in zip(a.split(part), g.split(part), strict=True):
-            each = torch.bmm(y.transpose(1, 2), x)
+            each = products(y.transpose(1, 2), x)
             found.append(squares(each.flatten(1)))
         square, each = torch.cat(found), each if part == examples else None
     return square if shift is None else square + squares(shift), each
@@ -159,6 +167,9 @@ def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, 
 def _gram_product(a: Tensor, g: Tensor) -> Tensor:
     """Return ``sum_st (a_s.a_t)(g_s.g_t)`` [B]; by symmetry, each position with those before it."""
     steps, wide = a.shape[1], torch.promote_types(a.dtype, torch.float32)
+    if pays_alone(a, g, steps * steps * min(a.shape[2], g.shape[2])):
+        both = zip(a, g, strict=True)
+        return torch.stack([(product(x, x.t()) * product(y, y.t())).sum() for x, y in both])
     strip = max(STRIP, -(-steps // 4))
     total = a.new_zeros(a.shape[0], dtype=wide)
     for start in range(0, steps, strip):
