@@ -6,9 +6,8 @@ and B in turn within one run, median of the turns' ratios. The timed step follow
 kind, as in training: after the other's its weights are out of the cache, which on the MLP is as
 much as 15 % of a step. The allocator keeps what is freed (glibc): else thousands of page faults
 fall on one side or the other by chance, a fifth of a plain MLP step.
-``--quick``: fewer turns; names of figures, or parts of them: those alone. ``--torch-products``: large
-products as in the plain step, where a governed backward would take another library: what governing
-alone costs.
+``--quick``: fewer turns; names of figures, or parts of them: those alone. ``--torch-products``:
+large products by MKL as in the plain step, where a governed backward would take oneDNN's.
 """
 
 from __future__ import annotations
