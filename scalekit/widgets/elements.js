@@ -66,9 +66,10 @@ export function reveal(node, within) {
  * The assertive banner: what is not saved, and why.
  * @param {import("./outbox.js").Outbox} outbox
  * @param {(count: number) => string} unsaved says what is kept, for a count of at least one
+ * @param {string} refused the heading where something was refused; NOT SAVED where acts are stored
  * @returns {{node: HTMLElement, refresh: () => void}}
  */
-export function banner(outbox, unsaved) {
+export function banner(outbox, unsaved, refused = "NOT SAVED") {
   const title = element("strong");
   const words = element("span");
   const dismiss = element("button", { class: "sk-ghost", type: "button" }, "Dismiss");
@@ -83,7 +84,7 @@ export function banner(outbox, unsaved) {
     const said = trouble || outbox.refusal;
     if (said === shown) return; // writing it again would make a screen reader say it again
     shown = said;
-    title.textContent = outbox.silent && !outbox.unsaved ? "NO ANSWER" : "NOT SAVED";
+    title.textContent = outbox.silent && !outbox.unsaved ? "NO ANSWER" : refused;
     words.textContent = said;
     dismiss.hidden = Boolean(trouble);
     box.hidden = !said;

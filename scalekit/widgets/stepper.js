@@ -66,7 +66,7 @@ class StepperView {
   /** @param {Stepping} stepping @param {HTMLElement} el @param {AbortSignal} signal */
   constructor(stepping, el, signal) {
     this.stepping = stepping;
-    this.alarm = banner(stepping.outbox, () => "");
+    this.alarm = banner(stepping.outbox, () => "", "NOT DONE");
     this.#drawHead();
     this.#drawControls();
     this.#drawPictures();

@@ -10,7 +10,7 @@ import { Outbox } from "./outbox.js";
  */
 function render({ model, el, signal }, outbox, views) {
   const { steps, counts, items, at } = model.get("config");
-  const alarm = banner(outbox, () => "");
+  const alarm = banner(outbox, () => "", "NOT DONE");
   views.add(alarm.refresh);
   signal.addEventListener("abort", () => views.delete(alarm.refresh));
   const place = () => Number(slider.value);

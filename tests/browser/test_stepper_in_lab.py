@@ -63,6 +63,12 @@ def test_every_control_by_key_and_the_kernel_stays_free(open_notebook: Open) -> 
     assert 1 < stopped < 1200
     assert int(notebook.printed("run.update")) == stopped
     assert notebook.cell_count() == cells  # no key reached the notebook
+    assert notebook.printed("setattr(run, 'snapshot', lambda: int('no room'))") == "None"
+    page.keyboard.press("k")  # nothing is stored here: what is refused was not done
+    banner = page.wait_for_selector(f"{ROOT} .sk-banner:visible:has-text('NOT DONE')")
+    assert "no room" in banner.inner_text()
+    page.click(f"{ROOT} .sk-banner button")
+    page.wait_for_selector(f"{ROOT} .sk-banner", state="hidden")
     assert page.locator(f"{ROOT} .sk-heat tbody tr").count() == 16
     shown = notebook.saved_summary(f"Update {stopped:,} of 1,200")
     assert "data:image/png;base64," in shown
