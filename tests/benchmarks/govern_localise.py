@@ -3,8 +3,8 @@
 A GPT of 4 blocks, width 48, sees [a, b, tag]: tag A asks for a permutation of a (surface), tag B
 for (a + b) mod 11 (concept). A goes to the lower half, B to the upper; then the other way round.
 After training the upper half is put back to its first weights: the skill below must be kept, the
-one above lost (chance is 0.09). Means over five seeds, the worse of both routings; ``--quick``: one
-seed.
+one above lost (chance is 0.09). Means over twelve seeds, of which each leaves 0.06 to 0.23; the
+worse of both routings. ``--quick``: one seed.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def trained(seed: int, swapped: bool) -> dict[str, list[float]]:
 
 def main() -> None:
     """Measure and print."""
-    seeds = range(1) if "--quick" in sys.argv[1:] else range(5)
+    seeds = range(1) if "--quick" in sys.argv[1:] else range(12)
     worst = {"learned": 1.0, "kept": 1.0, "lost": 0.0}
     for swapped in (False, True):
         below, above = (1, 0) if swapped else (0, 1)
