@@ -17,7 +17,6 @@ from scalekit.govern.routes.account import (
     settle,
     squares,
 )
-from scalekit.govern.routes.products import products
 
 __all__ = ["embedding"]
 
@@ -85,7 +84,7 @@ def _squared_norms(g: Tensor, tokens: Tensor) -> Tensor:
     examples, steps, width = g.shape
     if steps <= GRAM_STEPS or torch.compiler.is_compiling():
         same = tokens.unsqueeze(1) == tokens.unsqueeze(2)
-        return (products(g, g.transpose(1, 2)) * same).sum((1, 2))
+        return (torch.bmm(g, g.transpose(1, 2)) * same).sum((1, 2))
     owner = torch.arange(examples, device=tokens.device).unsqueeze(1).expand_as(tokens)
     keys = (owner * (tokens.max() + 1) + tokens).reshape(-1)
     found, place = torch.unique(keys, return_inverse=True)

@@ -18,7 +18,7 @@ from scalekit.govern.routes.account import (
     settle,
     squares,
 )
-from scalekit.govern.routes.products import pays_alone, product, products
+from scalekit.govern.routes.products import product, product_over_rows
 
 __all__ = ["linear"]
 
@@ -112,7 +112,7 @@ def _parameters(
     c = c[:, None, None]
     # The mask goes on the smaller factor.
     a, g = (a * c, g) if a.shape[2] <= g.shape[2] else (a, g * c)
-    return _summed(g.reshape(-1, g.shape[-1]), a.reshape(-1, a.shape[-1])), gb, account
+    return product_over_rows(g.reshape(-1, g.shape[-1]), a.reshape(-1, a.shape[-1])), gb, account
 
 
 def _parameters_of_single_steps(
@@ -132,14 +132,7 @@ def _parameters_of_single_steps(
     gb = c @ g if biased else None
     c = c.unsqueeze(1)
     a, g = (a * c, g) if a.shape[1] <= g.shape[1] else (a, g * c)
-    return _summed(g, a), gb, account
-
-
-def _summed(g: Tensor, a: Tensor) -> Tensor:
-    """Return ``g.T a`` [p, d]; what is copied, transposed, is the smaller of them."""
-    if a.shape[1] < g.shape[1]:
-        return product(a.t(), g).t()
-    return product(g.t(), a)
+    return product_over_rows(g, a), gb, account
 
 
 def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -158,7 +151,7 @@ def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, 
         part = examples if size <= KEPT_BYTES else max(1, KEPT_BYTES * examples // size)
         found = []
         for x, y in zip(a.split(part), g.split(part), strict=True):
-            each = products(y.transpose(1, 2), x)
+            each = torch.bmm(y.transpose(1, 2), x)
             found.append(squares(each.flatten(1)))
         square, each = torch.cat(found), each if part == examples else None
     return square if shift is None else square + squares(shift), each
@@ -167,9 +160,6 @@ def _squared_norms(a: Tensor, g: Tensor, shift: Tensor | None) -> tuple[Tensor, 
 def _gram_product(a: Tensor, g: Tensor) -> Tensor:
     """Return ``sum_st (a_s.a_t)(g_s.g_t)`` [B]; by symmetry, each position with those before it."""
     steps, wide = a.shape[1], torch.promote_types(a.dtype, torch.float32)
-    if pays_alone(a, g, steps * steps * min(a.shape[2], g.shape[2])):
-        both = zip(a, g, strict=True)
-        return torch.stack([(product(x, x.t()) * product(y, y.t())).sum() for x, y in both])
     strip = max(STRIP, -(-steps // 4))
     total = a.new_zeros(a.shape[0], dtype=wide)
     for start in range(0, steps, strip):

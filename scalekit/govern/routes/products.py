@@ -1,7 +1,8 @@
 """Products of large matrices, by whichever of torch's two libraries uses the processor's width.
 
 torch leaves products in float32 to MKL, which computes 256 bits at a time on processors that are
-not Intel's. Where they have 512, oneDNN, which torch takes for convolutions, is twice as fast.
+not Intel's. Where they have 512, oneDNN, which torch takes for convolutions, may be twice as fast.
+It keeps code for each shape it has met; so rows beyond a round number are left to MKL.
 """
 
 from __future__ import annotations
@@ -11,42 +12,47 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-__all__ = ["pays_alone", "product", "products"]
+__all__ = ["product", "product_over_rows"]
 
 LEAST = 1 << 21  # multiplications: below that the call of oneDNN costs more than it saves
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """Return ``left @ right`` of *left* [..., n, k] and *right* [k, m].
-
-    A *left* that is transposed is copied. The last bits depend on the library.
-    """
-    if not _by_onednn(left, right, left.numel() * right.shape[1]):
+    """Return ``left @ right`` of *left* [..., n, k] and *right* [k, m]."""
+    rows = _round(left.shape[:-1].numel())
+    if not _by_onednn(left, right, rows * right.numel()):
         return left @ right
-    return _onednn(left, right)
+    flat = left.reshape(-1, left.shape[-1])
+    out = _onednn(flat[:rows], right)
+    if rows < len(flat):
+        out = torch.cat([out, flat[rows:] @ right])
+    return out.view(*left.shape[:-1], -1)
 
 
-def products(left: Tensor, right: Tensor) -> Tensor:
-    """Return ``left @ right`` of *left* [B, n, k] and *right* [B, k, m]."""
-    if not pays_alone(left, right, left.shape[1] * right.shape[1] * right.shape[2]):
-        return torch.bmm(left, right)
-    pairs = zip(left.unbind(), right.unbind(), strict=True)
-    return torch.stack([_onednn(x, y) for x, y in pairs])
-
-
-def pays_alone(left: Tensor, right: Tensor, multiplications: int) -> bool:
-    """Whether products of so many are done sooner one after the other than by MKL as a batch."""
-    if torch.compiler.is_compiling():
-        return False
-    # The threads share out a single product less well than a batch.
-    return _by_onednn(left, right, multiplications // torch.get_num_threads())
+def product_over_rows(left: Tensor, right: Tensor) -> Tensor:
+    """Return ``left.T @ right`` [p, d] of *left* [n, p] and *right* [n, d]."""
+    (n, p), d = left.shape, right.shape[1]
+    rows = _round(n)
+    if not _by_onednn(left, right, rows * p * d):
+        return left.t() @ right
+    # oneDNN copies a transposed factor: the narrower one, where that outweighs a transposed result.
+    turned = rows * (p - d) > p * d
+    first, second = (right, left) if turned else (left, right)
+    out = _onednn(first[:rows].t(), second[:rows])
+    if rows < n:
+        out.addmm_(first[rows:].t(), second[rows:])
+    return out.t().contiguous() if turned else out
 
 
 def _onednn(left: Tensor, right: Tensor) -> Tensor:
-    if not (right.is_contiguous() or right.t().is_contiguous()):
-        right = right.contiguous()
     out: Tensor = torch.ops.mkldnn._linear_pointwise(left, right.t(), None, "none", [], "")
     return out
+
+
+def _round(rows: int) -> int:
+    """Return *rows*, rounded down to four binary digits: eight numbers to an octave."""
+    spare = max(0, rows.bit_length() - 4)
+    return rows >> spare << spare
 
 
 def _by_onednn(left: Tensor, right: Tensor, multiplications: int) -> bool:
