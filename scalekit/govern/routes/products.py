@@ -58,9 +58,13 @@ def _round(rows: int) -> int:
 def _by_onednn(left: Tensor, right: Tensor, multiplications: int) -> bool:
     if torch.compiler.is_compiling() or multiplications < LEAST:
         return False
-    known = left.is_cpu and left.dtype == torch.float32
-    known = known and {type(left), type(right)} <= {Tensor, nn.Parameter}
-    return known and bool(torch.backends.mkldnn.enabled) and mkl_is_narrow()
+    return (
+        left.is_cpu
+        and left.dtype == torch.float32
+        and {type(left), type(right)} <= {Tensor, nn.Parameter}
+        and bool(torch.backends.mkldnn.enabled)
+        and mkl_is_narrow()
+    )
 
 
 @cache
