@@ -63,7 +63,7 @@ export function reveal(node, within) {
 }
 
 /**
- * The assertive banner: what is not saved, and why.
+ * The assertive banner: what was not taken, and why.
  * @param {import("./outbox.js").Outbox} outbox
  * @param {(count: number) => string} unsaved says what is kept, for a count of at least one
  * @param {string} refused the heading where something was refused; NOT SAVED where acts are stored

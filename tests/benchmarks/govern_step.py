@@ -5,7 +5,8 @@ Models: GPT-style 4 x 256 (T = 64 and 128), an MLP 4 x 1024, a small CNN, and Hu
 and B in turn within one run, median of the turns' ratios. The timed step follows one of its own
 kind, as in training: after the other's its weights are out of the cache, which on the MLP is as
 much as 15 % of a step. The allocator keeps what is freed (glibc): else thousands of page faults
-fall on one side or the other by chance, a fifth of a plain MLP step.
+fall on one side or the other by chance, a fifth of a plain MLP step. ``product_ratio``: one large
+product of a governed backward against torch's.
 ``--quick``: fewer turns; names of figures, or parts of them: those alone. ``--torch-products``:
 large products by MKL as in the plain step, where a governed backward would take oneDNN's.
 """
@@ -263,6 +264,13 @@ VARIANTS: dict[str, Callable[..., Plain]] = {
 def compare(setup: tuple[Any, ...], make: Callable[..., Plain], turns: int) -> float:
     """Return the median, over turns, of the CPU time of a step of *make*'s over a plain step's."""
     steps = Plain(*setup), make(*setup)
+    found = in_turn(steps, turns)
+    steps[1].close()
+    return found
+
+
+def in_turn(steps: tuple[Callable[[], Any], Callable[[], Any]], turns: int) -> float:
+    """Return the median, over turns, of the CPU time of the second over that of the first."""
     ratios = []
     for turn in range(turns + 1):
         spent = [0.0, 0.0]
@@ -273,8 +281,13 @@ def compare(setup: tuple[Any, ...], make: Callable[..., Plain], turns: int) -> f
             spent[which] = time.process_time() - start
         if turn:
             ratios.append(spent[1] / spent[0])  # of neighbours: what else runs slows both
-    steps[1].close()
     return median(ratios)
+
+
+def compare_products(turns: int) -> float:
+    """Return the time of a governed backward's product over torch's, at an MLP layer's size."""
+    left, right = torch.randn(128, 1024), torch.randn(1024, 1024)
+    return in_turn((lambda: left @ right, lambda: products.product(left, right)), turns)
 
 
 def keep_freed_memory() -> None:
@@ -286,6 +299,11 @@ def keep_freed_memory() -> None:
         mallopt(M_TOP_PAD, 1 << 26)
 
 
+def say(figure: str, ratio: float, against: str, turns: int) -> None:
+    line = {"figure": figure, "value": round(ratio, 3), "unit": f"x {against}"}
+    print(json.dumps({**line, "against": f"torch {against}", "n": turns}), flush=True)
+
+
 def main() -> None:
     """Measure and print."""
     keep_freed_memory()
@@ -293,6 +311,8 @@ def main() -> None:
     if "--torch-products" in sys.argv[1:]:
         products.mkl_is_narrow = lambda: False
     only = [a for a in sys.argv[1:] if not a.startswith("-")]
+    if not only or any(o in "product_ratio" for o in only):
+        say("product_ratio", compare_products(turns), "product", turns)
     for name, make in SETUPS.items():
         torch.manual_seed(0)
         setup = make()
@@ -301,9 +321,8 @@ def main() -> None:
                 continue
             if only and not any(o in f"{variant}_ratio_{name}" for o in only):
                 continue
-            value = round(compare(setup, step, turns), 3)
-            figure = {"figure": f"{variant}_ratio_{name}", "value": value, "unit": "x plain step"}
-            print(json.dumps({**figure, "against": "torch plain step", "n": turns}), flush=True)
+            ratio = compare(setup, step, turns)
+            say(f"{variant}_ratio_{name}", ratio, "plain step", turns)
 
 
 if __name__ == "__main__":
